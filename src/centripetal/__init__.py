@@ -1,0 +1,3 @@
+"""Centripetal: a real-time messaging server and library."""
+
+__version__ = "0.1.0"
