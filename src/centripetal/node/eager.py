@@ -1,0 +1,56 @@
+"""Runs a coroutine at once as far as it goes, and makes it a task only if it has to wait.
+
+Everything that an in-memory engine does is a coroutine that never suspends: it must cost no task and no turn of the
+event loop (design: nothing waits that need not wait).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@types.coroutine
+def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, Any, T]:
+    """Goes on with a coroutine that has yielded its first future already."""
+    while True:
+        try:
+            value = yield yielded
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as error:
+            advance: Callable[[], Any] = lambda error=error: coroutine.throw(error)  # type: ignore[misc]  # noqa: E731
+        else:
+            advance = lambda value=value: coroutine.send(value)  # type: ignore[misc]  # noqa: E731
+        try:
+            yielded = advance()
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+async def _finish(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:
+    return await _resume(coroutine, yielded)
+
+
+def run_eagerly(coroutine: Coroutine[Any, Any, T]) -> tuple[bool, T | asyncio.Task[T]]:
+    """Runs a coroutine until it ends or has to wait.
+
+    Args:
+        coroutine: not started yet. Before its first wait it must not need the current task (no asyncio.timeout).
+
+    Returns:
+        (True, its result), or (False, a task that goes on with it).
+
+    Raises:
+        Whatever it raises before it waits.
+    """
+    try:
+        yielded = coroutine.send(None)
+    except StopIteration as stop:
+        return True, stop.value
+    return False, asyncio.get_running_loop().create_task(_finish(coroutine, yielded))
