@@ -1,0 +1,99 @@
+# Centripetal's tasks. `make run` and `make test` need nothing but Python 3.11 or newer, make and a package index.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The first interpreter on the machine that is new enough; `make PYTHON=python3.12 run` chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/.environment
+INSTALLED := $(VENV)/.installed
+DEVELOPMENT := $(VENV)/.development
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+PORT ?= 8000
+SERVER ?= centripetal
+FUZZ_SECONDS ?= 60
+
+.PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node autobahn fuzz churn \
+	bench lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+run: $(INSTALLED) ## Start a server for development on port 8000, without any configuration
+	@$(BIN)/centripetal serve --dev --port $(PORT)
+
+test: lint types layers unit ## Check style, types and layers, then run the tests
+
+lint: $(DEVELOPMENT) ## Check the style
+	$(BIN)/ruff check
+
+types: $(DEVELOPMENT) ## Check the types
+	$(BIN)/mypy
+
+layers: $(DEVELOPMENT) ## Check that rooms import downward only
+	$(BIN)/lint-imports --no-logo
+
+unit: $(DEVELOPMENT) ## Run the tests that need nothing but Python
+	$(BIN)/pytest --ignore tests/clients --ignore tests/autobahn $(ARGS)
+
+docs: $(DEVELOPMENT) ## Generate docs/configuration.md and check the links of all pages
+	$(BIN)/centripetal configdoc > docs/configuration.md
+	$(BIN)/python docs/check_links.py
+
+conformance: $(DEVELOPMENT) ## Compare with the transcripts recorded from the reference
+	$(BIN)/python tests/run_conformance.py $(ARGS)
+
+clients: clients-python clients-node ## Drive the official client libraries against the server
+
+clients-python: $(DEVELOPMENT)
+	PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" $(BIN)/pytest tests/clients $(ARGS)
+
+clients-node: $(INSTALLED)
+	cd tests/clients/node && npm ci --no-audit --no-fund --silent
+	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm test --silent
+
+autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite
+	tests/autobahn/run
+
+fuzz: $(DEVELOPMENT) ## Feed the parsers with hostile input for FUZZ_SECONDS seconds
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tests/run_fuzz.py
+
+churn: $(DEVELOPMENT) ## Connect and disconnect clients and look for what is left behind
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
+
+bench: $(DEVELOPMENT) ## Measure the server beside a baseline written in C
+	cd benchmarks && ./bench.py --server 'centripetal=$(CURDIR)/$(BIN)/centripetal -c {config}' --baseline --quick $(ARGS)
+
+lock: ## Resolve all dependencies anew and write requirements/ci.lock
+	rm -rf build/lock && "$(PYTHON)" -m venv build/lock
+	build/lock/bin/python -m pip --quiet install --upgrade pip
+	build/lock/bin/python -m pip --quiet install . --group dev
+	{ sed -n '/^#/p' requirements/ci.lock; build/lock/bin/python -m pip freeze --exclude centripetal; } > build/ci.lock
+	mv build/ci.lock requirements/ci.lock && rm -rf build/lock
+
+clean: ## Remove the environment and everything generated
+	rm -rf $(VENV) build dist tests/clients/node/node_modules benchmarks/build
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# -- the environment
+
+$(ENVIRONMENT):
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; none was found on PATH." >&2; exit 1; }
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@touch $@
+
+$(INSTALLED): pyproject.toml $(ENVIRONMENT)
+	@[ -e $(DEVELOPMENT) ] || { echo "Installing Centripetal into $(VENV)"; $(PIP) install --editable .; }
+	@touch $@
+
+# The lock file has every dependency, so pip need not resolve anything.
+$(DEVELOPMENT): pyproject.toml requirements/ci.lock $(ENVIRONMENT)
+	@echo "Installing the development environment into $(VENV)"
+	@$(PIP) install --requirement requirements/ci.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@ $(INSTALLED)
