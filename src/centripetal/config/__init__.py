@@ -1,0 +1,1 @@
+"""The configuration: one typed schema, its sources, its rules."""

@@ -1,0 +1,1 @@
+"""Brokers, presence managers, map brokers and controllers."""
