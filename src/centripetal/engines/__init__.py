@@ -1,1 +1,1 @@
-"""Brokers, presence managers, map brokers and controllers."""
+"""Back ends behind the broker and presence interfaces, one package each."""
