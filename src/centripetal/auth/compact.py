@@ -119,7 +119,7 @@ def split_token(token: str, headers: HeaderReader) -> SignedToken:
         raise TokenInvalid("token is not ASCII") from None
     signed, _, signature = raw.rpartition(b".")
     header, dot, payload = signed.partition(b".")
-    if not dot or not signature or b"." in payload:
+    if not dot or b"." in payload:
         raise TokenInvalid("token has not three segments")
     return SignedToken(headers.read(header), signed, payload, signature)
 
