@@ -247,4 +247,18 @@ class Command(msgspec.Struct, frozen=True, gc=False):
     sub_refresh: SubRefreshRequest | None = None
 
 
+class EmulationRequest(msgspec.Struct, frozen=True, gc=False):
+    """Body of a request that carries commands of an emulated connection (wire name `EmulationRequest`).
+
+    Attributes:
+        node: id of the node that holds the connection.
+        session: the connection's secret.
+        data: commands, as decode_commands() of the connection's codec takes them.
+    """
+
+    node: str = ""
+    session: str = ""
+    data: bytes = b""
+
+
 PONG = Command()

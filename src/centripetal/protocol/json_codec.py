@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
 
 from ..model import ClientError, Publication
 from . import json_fields
-from .commands import Command
+from .commands import Command, ConnectRequest, EmulationRequest
 from .errors import ProtocolError, UnencodableData
 from .json_nulls import drop_nulls
-from .json_text import is_too_deep, is_utf8, replace_lone_surrogates
+from .json_text import MAX_DEPTH, is_too_deep, is_utf8, replace_lone_surrogates
 
-_decode = msgspec.json.Decoder(Command).decode
+_Request = TypeVar("_Request", bound=msgspec.Struct)
+
+
+class _EmulationText(msgspec.Struct):
+    """The JSON form of EmulationRequest, in which the commands are a string."""
+
+    node: str = ""
+    session: str = ""
+    data: str = ""
+
+
+_COMMAND = msgspec.json.Decoder(Command)
+_CONNECT = msgspec.json.Decoder(ConnectRequest)
+_EMULATION = msgspec.json.Decoder(_EmulationText)
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,7 +58,24 @@ class JsonCodec:
         """
         if b"\n" in message:
             return _decode_lines(message)
-        return (_decode_command(message),)
+        return (_decode(_COMMAND, message),)
+
+    def decode_connect(self, message: bytes) -> ConnectRequest:
+        """Decodes the bare connect request with which a unidirectional connection starts.
+
+        Raises:
+            ProtocolError: it is malformed.
+        """
+        return _decode(_CONNECT, message)
+
+    def decode_emulation(self, body: bytes) -> EmulationRequest:
+        """Decodes the body of an emulation request.
+
+        Raises:
+            ProtocolError: it is malformed.
+        """
+        request = _decode(_EMULATION, body)
+        return EmulationRequest(node=request.node, session=request.session, data=request.data.encode())
 
     def encode_reply(self, command_id: int, method: str, result: msgspec.Struct) -> bytes:
         """Encodes the result of a command.
@@ -142,29 +174,29 @@ def _decode_lines(message: bytes) -> Iterator[Command]:
         end = message.find(b"\n", start)
         if end < 0:
             end = size
-        yield _decode_command(message[start:end])
+        yield _decode(_COMMAND, message[start:end])
         start = end + 1
 
 
-def _decode_command(text: bytes) -> Command:
-    if is_too_deep(text):
-        raise ProtocolError("the command is nested too deep")
-    if not is_utf8(text):
-        raise ProtocolError("the command is not UTF-8")
+def _decode(decoder: msgspec.json.Decoder[_Request], text: bytes) -> _Request:
+    if len(text) > MAX_DEPTH and is_too_deep(text):
+        raise ProtocolError("the message is nested too deep")
+    if not (text.isascii() or is_utf8(text)):
+        raise ProtocolError("the message is not UTF-8")
     try:
-        return _decode(text)
+        return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_unusual(text, error)
+        return _decode_unusual(decoder, text, error)
 
 
-def _decode_unusual(text: bytes, error: Exception) -> Command:
+def _decode_unusual(decoder: msgspec.json.Decoder[_Request], text: bytes, error: Exception) -> _Request:
     """Tries again for what is rare and legal: escaped halves of surrogate pairs, and fields that are null."""
     has_escapes, has_nulls = b"\\u" in text, b"null" in text
     if not has_escapes and not has_nulls:
-        raise ProtocolError("the command is malformed") from error
+        raise ProtocolError("the message is malformed") from error
     try:
         if has_escapes:
             text = replace_lone_surrogates(text)
-        return _decode(drop_nulls(text) if has_nulls else text)
+        return decoder.decode(drop_nulls(text, decoder.type) if has_nulls else text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
-        raise ProtocolError("the command is malformed") from cause
+        raise ProtocolError("the message is malformed") from cause

@@ -1,29 +1,36 @@
-"""Drops the fields of a command that are null: null means absent, except as payload."""
+"""Drops the fields of a request that are null: null means absent, except as payload."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Raw, inspect
 
-from .commands import Command
-
-_COMMAND = inspect.type_info(Command)
 _NULL = b"null"
 
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_elements = msgspec.json.Decoder(list[Raw]).decode
 
 
-def drop_nulls(text: bytes) -> bytes:
-    """Returns the JSON text of a command without fields that are null; a null element becomes an empty one.
+def drop_nulls(text: bytes, kind: type[msgspec.Struct]) -> bytes:
+    """Returns the JSON text of a request without fields that are null; a null element becomes an empty one.
+
+    Args:
+        text: the request.
+        kind: what it is going to be decoded into.
 
     Raises:
-        msgspec.MsgspecError: the text is no command for another reason.
+        msgspec.MsgspecError: the text is no such request for another reason.
         RecursionError: it is nested too deep.
     """
-    return msgspec.json.encode(_drop(Raw(text), _COMMAND))
+    return msgspec.json.encode(_drop(Raw(text), _describe(kind)))
+
+
+@cache
+def _describe(kind: type[msgspec.Struct]) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 def _drop(value: Raw, kind: inspect.Type) -> Any:

@@ -49,7 +49,7 @@ def is_utf8(text: bytes) -> bool:
 
 def is_json(text: bytes) -> bool:
     """Tells whether bytes are one JSON value in UTF-8, not nested too deep; numbers may be of any size."""
-    if is_too_deep(text) or not is_utf8(text):
+    if (len(text) > MAX_DEPTH and is_too_deep(text)) or not (text.isascii() or is_utf8(text)):
         return False
     try:
         _decode_raw(text)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ..model import ClientError, Publication
-from .commands import PONG, Command
+from .commands import PONG, Command, EmulationRequest
 from .errors import ProtocolError, UnencodableData
 from .framing import read_varint, varint
 from .protobuf_fields import encode_message, encode_publication, length_field, tag
-from .protobuf_requests import decode_command
+from .protobuf_requests import decode_command, decode_emulation
 
 _LENGTH = 2
 _REPLY_TAGS = {
@@ -57,10 +57,20 @@ class ProtobufCodec:
         """
         if not message:
             raise ProtocolError("the message is empty")
-        length, start = read_varint(message, 0)
+        length, start = message[0], 1
+        if length > 127:
+            length, start = read_varint(message, 0)
         if start > 0 and start + length == len(message):
             return (decode_command(message[start:]) if length else PONG,)
         return _decode_messages(message)
+
+    def decode_emulation(self, body: bytes) -> EmulationRequest:
+        """Decodes the body of an emulation request.
+
+        Raises:
+            ProtocolError: it is malformed.
+        """
+        return decode_emulation(body)
 
     def encode_reply(self, command_id: int, method: str, result: msgspec.Struct) -> bytes:
         """Encodes the result of a command; see JsonCodec.encode_reply()."""
