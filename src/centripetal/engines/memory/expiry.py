@@ -19,8 +19,8 @@ _PAUSE_SECONDS = 0.005
 # One unit of work is about a microsecond or less, so a step holds the event loop for about a millisecond.
 _STEP_BUDGET = 1000
 
-_SHRINK_ABOVE = 4096
-_SHRINK_AT_MOST = 16384
+_SHRINK_ABOVE = 1024
+_SHRINK_AT_MOST = 8192
 
 
 class ExpiryWheel(Generic[T]):
