@@ -22,9 +22,9 @@ def test_items_come_out_after_their_deadline_and_not_much_later(lifetimes: list[
     seen = []
     for moment in sorted(set(dues.values())):
         assert wheel.pop(math.nextafter(moment, 0.0)) is None
-        while (item := wheel.pop(moment)) is not None:
-            assert dues[item] == moment
-            seen.append(item)
+        while (popped := wheel.pop(moment)) is not None:
+            assert dues[popped] == moment
+            seen.append(popped)
     assert sorted(seen) == sorted(dues) and len(wheel) == 0
 
 
