@@ -1,0 +1,36 @@
+"""PEM text in options: as it is, as Base64, or as the path of a file."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+MAX_PEM_BYTES = 1024 * 1024
+_BEGIN = "-----BEGIN "
+
+
+def read_pem(value: str) -> str:
+    """Returns the PEM text that an option's value is, encodes or names.
+
+    Raises:
+        ValueError: it is none of the three.
+    """
+    if _BEGIN in value:
+        return value
+    try:
+        text = base64.b64decode(value, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        text = ""
+    if _BEGIN in text:
+        return text
+    try:
+        with open(value, "rb") as file:
+            content = file.read(MAX_PEM_BYTES + 1)
+    except (OSError, ValueError):
+        raise ValueError("is neither PEM text, nor Base64 of it, nor a file that can be read") from None
+    if len(content) > MAX_PEM_BYTES:
+        raise ValueError(f"the file has more than {MAX_PEM_BYTES} bytes")
+    text = content.decode("ascii", "replace")
+    if _BEGIN not in text:
+        raise ValueError("the file holds no PEM text")
+    return text

@@ -1,0 +1,5 @@
+"""Rules that options keep among each other."""
+
+from .everything import validate
+
+__all__ = ["validate"]

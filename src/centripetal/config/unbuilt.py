@@ -1,0 +1,91 @@
+"""Options whose feature this version does not have yet. They are refused at start, never silently ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from .errors import ConfigError
+from .options import Option, join, options_of
+from .schema import Config
+from .values import show
+
+_PROXY_OPTIONS = r"(?:subscribe|publish|sub_refresh|subscribe_stream)_proxy_(?:enabled|name|bidirectional)"
+
+UNBUILT: tuple[tuple[str, str], ...] = (
+    (r"http_server\.(?:tls|internal_tls|tls_autocert)\..*|http_server\.tls_external", "TLS of the listeners"),
+    (r"http_server\.http3\..*", "HTTP/3"),
+    (r"http_server\.h2c_external", "cleartext HTTP/2"),
+    (r"engine\.type|engine\.redis\..*", "the Redis engine"),
+    (r"broker\..*", "a broker apart from the engine"),
+    (r"presence_manager\..*", "a presence manager apart from the engine"),
+    (r"map_broker\..*", "map brokers"),
+    (r"controller\..*", "controllers"),
+    (r"client\.proxy\..*|channel\.proxy\..*|rpc\.proxy\..*|proxies", "proxies"),
+    (r"rpc\.(?:without_namespace|namespaces\[\])\.proxy_(?:enabled|name)", "proxies"),
+    (rf"channel\.(?:without_namespace|namespaces\[\])\.{_PROXY_OPTIONS}", "proxies"),
+    (
+        r"channel\.(?:without_namespace|namespaces\[\])\.(?:map\..*|map_\w+_presence_channel_prefix)",
+        "map subscriptions",
+    ),
+    (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
+    (r"client\.(?:token|subscription_token)\.(?:jwks_public_endpoint|insecure_skip_jwks\w+)", "key sets (JWKS)"),
+    (r"client\.connect_code_to_unidirectional_disconnect\..*", "unidirectional transports"),
+    (r"(?:uni_sse|uni_http_stream|uni_websocket|uni_grpc)\..*", "unidirectional transports"),
+    (r"(?:sse|http_stream|emulation)\..*", "SSE and HTTP streaming"),
+    (r"webtransport\..*", "WebTransport"),
+    (r"grpc_api\..*", "the gRPC API"),
+    (r"consumers", "consumers"),
+    (r"admin\.(?!password$|secret$).*", "the admin web interface"),
+    (r"swagger\..*", "the Swagger UI"),
+    (r"debug\..*", "profiling endpoints"),
+    (r"opentelemetry\..*", "traces"),
+    (r"graphite\..*", "the export of metrics to Graphite"),
+    (r"enable_unreleased_features", "unreleased features"),
+)
+"""Expressions for whole option paths, with the name of the missing feature."""
+
+_STREAM_TYPES = ("", "stream")
+_SUBSCRIPTION_TYPE = re.compile(r"channel\.(?:without_namespace|namespaces\[\])\.subscription_type")
+_PATTERNS = tuple((re.compile(pattern), feature) for pattern, feature in UNBUILT)
+_INDEX = re.compile(r"\[\d+\]")
+
+
+def refuse_unbuilt(config: Config) -> None:
+    """Checks that no option of a missing feature has another value than its default.
+
+    Raises:
+        ConfigError: one has; the text names option, value and feature.
+    """
+    for path, option, value in _values(config, ""):
+        feature = _feature(_INDEX.sub("[]", path), value)
+        if feature and value != option.default:
+            shown = "this value" if option.secret or option.kind == "sections" else show(_builtin(value))
+            raise ConfigError(f"{path}: {shown} cannot be used: this version does not have {feature} yet")
+
+
+def _feature(path: str, value: object) -> str:
+    if _SUBSCRIPTION_TYPE.fullmatch(path):
+        return "" if value in _STREAM_TYPES else "map and shared poll subscriptions"
+    return next((feature for pattern, feature in _PATTERNS if pattern.fullmatch(path)), "")
+
+
+def _values(settings: Struct, path: str) -> Iterator[tuple[str, Option, Any]]:
+    for option in options_of(type(settings)):
+        value = getattr(settings, option.name)
+        option_path = join(path, option.name)
+        if option.kind == "section":
+            yield from _values(value, option_path)
+            continue
+        yield option_path, option, value
+        if option.kind == "sections":
+            for index, item in enumerate(value):
+                yield from _values(item, f"{option_path}[{index}]")
+
+
+def _builtin(value: object) -> object:
+    return msgspec.to_builtins(value)
