@@ -1,0 +1,101 @@
+"""Reads JSON bodies of the server API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from .errors import BAD_REQUEST, NOT_FOUND
+from .methods import MAX_BATCH_COMMANDS, METHODS, Command
+from .requests import Request
+from .time_slice import TimeSlice
+
+
+class BadBody(Exception):
+    """A body is not what it should be (HTTP 400). The text says where, without the caller's data."""
+
+
+class BatchRequest(Request):
+    """Several commands; `parallel` lets them overlap."""
+
+    commands: list[Raw] | None = None
+    parallel: bool | None = False
+
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    method.name: msgspec.json.Decoder(method.request) for method in METHODS.values()
+}
+_batch_decoder = msgspec.json.Decoder(BatchRequest)
+_command_decoder = msgspec.json.Decoder(dict[str, Raw] | None)
+
+
+def decode_json(decoder: msgspec.json.Decoder[Any], text: bytes | str | Raw) -> Any:
+    """Decodes one JSON value, nothing but white space around it.
+
+    Args:
+        decoder: for an object; `null` is the same as an empty one.
+        text: the value; bytes have to be UTF-8.
+
+    Raises:
+        BadBody: it is not JSON, not UTF-8, of a wrong shape, or nested too deeply.
+    """
+    try:
+        if isinstance(text, bytes) and not text.isascii():
+            text.decode()  # payloads are not looked into otherwise, and go on to text frames of others
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        if _is_null(text):
+            return decoder.decode(b"{}")
+        raise BadBody(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # UnicodeDecodeError's own text quotes the body.
+        raise BadBody("not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)) from None
+
+
+def _is_null(text: bytes | str | Raw) -> bool:
+    return (text.strip() == "null") if isinstance(text, str) else (bytes(text).strip() == b"null")
+
+
+def decode_request(method: str, body: bytes | str | Raw) -> Request:
+    """Decodes the request of one method; raises as decode_json()."""
+    request: Request = decode_json(_DECODERS[method], body)
+    return request
+
+
+def _decode_command(raw: Raw) -> Command:
+    fields = decode_json(_command_decoder, raw)
+    if fields is None:
+        return Command("", error=BAD_REQUEST)
+    requests = {
+        name: decode_request(name, text) for name, text in fields.items() if name in METHODS and bytes(text) != b"null"
+    }
+    if len(requests) == 1:
+        return Command(*requests.popitem())
+    for name in METHODS:
+        if name in requests:
+            return Command(name, requests[name])
+    return Command("", error=NOT_FOUND)
+
+
+async def decode_batch(body: bytes) -> tuple[list[Command], bool]:
+    """Decodes a batch, so that a mistake in any command is found before the first one runs.
+
+    Returns:
+        The commands, and whether they may overlap.
+
+    Raises:
+        BadBody: as decode_json(), or there are more than MAX_BATCH_COMMANDS.
+    """
+    batch: BatchRequest = decode_json(_batch_decoder, body)
+    raw_commands = batch.commands or []
+    if len(raw_commands) > MAX_BATCH_COMMANDS:
+        raise BadBody(f"More than {MAX_BATCH_COMMANDS} commands")
+    commands = []
+    time_slice = TimeSlice()
+    for raw in raw_commands:
+        commands.append(_decode_command(raw))
+        if time_slice.is_over():
+            await time_slice.renew()
+    return commands, bool(batch.parallel)

@@ -1,0 +1,156 @@
+"""Writes results of the server API as JSON: zero values are left out, except those that the wire always has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ..model import ClientInfo, Publication
+from .errors import ApiError
+from .methods import Reply
+from .results import (
+    EMPTY,
+    BroadcastResult,
+    ChannelsResult,
+    HistoryResult,
+    PresenceResult,
+    PublishResult,
+    Result,
+)
+from .time_slice import TimeSlice
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+_raw_decoder = msgspec.json.Decoder(Raw)
+
+EMPTY_JSON = b"{}"
+
+
+class NotJson(Exception):
+    """A payload that is not JSON text cannot be part of a JSON answer."""
+
+
+class _ClientInfo(msgspec.Struct, omit_defaults=True, gc=False):
+    user: str
+    client: str
+    conn_info: Raw | UnsetType = UNSET
+    chan_info: Raw | UnsetType = UNSET
+
+
+class _Publication(msgspec.Struct, omit_defaults=True, gc=False):
+    data: Raw | UnsetType = UNSET
+    info: _ClientInfo | UnsetType = UNSET
+    offset: int = 0
+    tags: dict[str, str] | UnsetType = UNSET
+
+
+def _embedded(payload: bytes) -> Raw | UnsetType:
+    """Returns a payload as part of the answer; publishers over Protobuf and Base64 may send anything."""
+    if not payload:
+        return UNSET
+    try:
+        if not payload.isascii():
+            payload.decode()
+        return _raw_decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotJson from None
+
+
+def _client_info(info: ClientInfo) -> _ClientInfo:
+    return _ClientInfo(info.user, info.client, _embedded(info.conn_info), _embedded(info.chan_info))
+
+
+def _publication_json(publication: Publication) -> bytes:
+    info = publication.info
+    return _encode(
+        _Publication(
+            _embedded(publication.data),
+            UNSET if info is None else _client_info(info),
+            publication.offset,
+            publication.tags or UNSET,
+        )
+    )
+
+
+def _presence_json(entry: tuple[str, ClientInfo]) -> bytes:
+    return b"%b:%b" % (_encode(entry[0]), _encode(_client_info(entry[1])))
+
+
+def _channel_json(entry: tuple[str, int]) -> bytes:
+    name, num_clients = entry
+    return b"%b:%b" % (_encode(name), b'{"num_clients":%d}' % num_clients if num_clients else EMPTY_JSON)
+
+
+def _response_json(response: PublishResult | ApiError) -> bytes:
+    return b'{"%b":%b}' % (b"error" if isinstance(response, ApiError) else b"result", _encode(response))
+
+
+async def _joined(items: Iterable[T], encode: Callable[[T], bytes]) -> bytes:
+    """Encodes many items, separated by commas, without holding the event loop."""
+    parts = []
+    time_slice = TimeSlice()
+    for item in items:
+        parts.append(encode(item))
+        if time_slice.is_over():
+            await time_slice.renew()
+    return b",".join(parts)
+
+
+async def encode_result(result: Result) -> bytes:
+    """Returns a result as a JSON object.
+
+    Raises:
+        NotJson: it has a payload that is not JSON.
+    """
+    if isinstance(result, PublishResult):
+        return _encode(result) if result.offset or result.epoch else EMPTY_JSON
+    if result is EMPTY:
+        return EMPTY_JSON
+    if isinstance(result, BroadcastResult):
+        return b'{"responses":[%b]}' % await _joined(result.responses, _response_json)
+    if isinstance(result, HistoryResult):
+        publications = await _joined(result.publications, _publication_json)
+        return b'{"publications":[%b],"epoch":%b,"offset":%d}' % (publications, _encode(result.epoch), result.offset)
+    if isinstance(result, PresenceResult):
+        return b'{"presence":{%b}}' % await _joined(result.presence.items(), _presence_json)
+    if isinstance(result, ChannelsResult):
+        return b'{"channels":{%b}}' % await _joined(result.channels.items(), _channel_json)
+    return _encode(result)
+
+
+def encode_error(error: ApiError) -> bytes:
+    """Returns an error as a JSON object."""
+    return _encode(error)
+
+
+async def encode_replies(replies: list[Reply], on_not_json: Callable[[str], ApiError]) -> bytes:
+    """Returns the answer to a batch.
+
+    Args:
+        replies: in the order of the commands.
+        on_not_json: gives the error of a command (named by its method) whose result is not JSON; the others are kept.
+    """
+    if not replies:
+        return EMPTY_JSON
+    parts = []
+    time_slice = TimeSlice()
+    for method, outcome in replies:
+        if not isinstance(outcome, ApiError):
+            try:
+                parts.append(b'{"%b":%b}' % (method.encode(), await encode_result(outcome)))
+            except NotJson:
+                outcome = on_not_json(method)
+        if isinstance(outcome, ApiError):
+            parts.append(b'{"error":%b}' % _encode(outcome))
+        if time_slice.is_over():
+            await time_slice.renew()
+    return b'{"replies":[%b]}' % b",".join(parts)
+
+
+def encode_members(members: dict[str, Any]) -> bytes:
+    """Returns a small object as JSON; values may be Raw."""
+    return _encode(members)

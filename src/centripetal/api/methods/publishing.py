@@ -1,0 +1,111 @@
+"""publish and broadcast. The hot path of the API: publish_to() is what every publish costs."""
+
+from __future__ import annotations
+
+from ...interfaces import PublishOptions
+from ...model import ClientError
+from ...node.publication_format import check_publication_data
+from ...node.settings import ChannelOptions
+from ..contract import ApiNode
+from ..errors import BAD_REQUEST, INTERNAL, ApiError, api_error
+from ..requests import MAX_UINT64, BroadcastRequest, PublicationRequest, PublishRequest
+from ..results import BroadcastResult, PublishResult
+from .concurrency import run_together
+from .failures import forget_traceback, log_failure
+from .payload import payload
+
+MAX_BROADCAST_CHANNELS = 100_000
+"""More channels than this in one broadcast are error 107."""
+
+STREAM_TYPES = ("", "stream")
+"""Values of `subscription_type` whose channels take plain publications."""
+
+
+def publish_options(node: ApiNode, options: ChannelOptions, request: PublicationRequest) -> PublishOptions:
+    """Returns how a publication is stored and sent in a namespace."""
+    tags = request.tags
+    if tags and None in tags.values():
+        tags = {name: value or "" for name, value in tags.items()}
+    kept = not request.skip_history
+    return PublishOptions(
+        history_size=options.history_size if kept else 0,
+        history_ttl_seconds=options.history_ttl if kept else 0.0,
+        history_meta_ttl_seconds=node.history_meta_ttl_seconds(options),
+        tags=tags or None,  # type: ignore[arg-type]  # no None is left in it
+        idempotency_key=request.idempotency_key or "",
+        version=request.version or 0,
+        version_epoch=request.version_epoch or "",
+        use_delta=request.delta or options.delta_publish,
+    )
+
+
+async def publish(node: ApiNode, request: PublishRequest) -> PublishResult | ApiError:
+    """Publishes to a stream channel (`publish`)."""
+    channel = request.channel
+    data = payload(request.data, request.b64data)
+    if not channel or data is None or (request.version or 0) > MAX_UINT64:
+        return BAD_REQUEST
+    options = node.namespaces.options_of(channel)
+    if options.subscription_type not in STREAM_TYPES:
+        return BAD_REQUEST
+    check_publication_data(data, options.publication_data_format)
+    position = (await node.publish(channel, data, publish_options(node, options, request))).position
+    return PublishResult(position.offset, position.epoch)
+
+
+class _Broadcast:
+    """One broadcast on its way: what its publishes share."""
+
+    def __init__(self, node: ApiNode, data: bytes, request: BroadcastRequest) -> None:
+        self.node = node
+        self.data = data
+        self.request = request
+        self._errors: dict[str, ApiError | None] = {}
+        self._failed = False
+
+    def _data_error(self, data_format: str) -> ApiError | None:
+        """Checks the data once per format, not once per channel: it may be long."""
+        if data_format not in self._errors:
+            try:
+                check_publication_data(self.data, data_format)
+                self._errors[data_format] = None
+            except ClientError as error:
+                self._errors[data_format] = api_error(error)
+                forget_traceback(error)
+        return self._errors[data_format]
+
+    async def _publish(self, channel: str | None) -> PublishResult | ApiError:
+        if not channel:
+            return BAD_REQUEST
+        options = self.node.namespaces.options_of(channel)
+        error = self._data_error(options.publication_data_format)
+        if error is not None:
+            return error
+        position = (
+            await self.node.publish(channel, self.data, publish_options(self.node, options, self.request))
+        ).position
+        return PublishResult(position.offset, position.epoch)
+
+    async def publish(self, channel: str | None) -> PublishResult | ApiError:
+        """Publishes to one channel; a failure is its response and does not stop the others."""
+        try:
+            return await self._publish(channel)
+        except ClientError as error:
+            forget_traceback(error)
+            return api_error(error)
+        except Exception as error:
+            if not self._failed:  # a broker that is away fails every channel: one line tells as much
+                self._failed = True
+                log_failure("broadcast", error)
+            return INTERNAL
+
+
+async def broadcast(node: ApiNode, request: BroadcastRequest) -> BroadcastResult | ApiError:
+    """Publishes the same to several channels (`broadcast`); errors of single channels are in their responses."""
+    channels = request.channels
+    data = payload(request.data, request.b64data)
+    if not channels or len(channels) > MAX_BROADCAST_CHANNELS or data is None:
+        return BAD_REQUEST
+    if (request.version or 0) > MAX_UINT64:
+        return BAD_REQUEST
+    return BroadcastResult(await run_together(channels, _Broadcast(node, data, request).publish))

@@ -1,0 +1,64 @@
+"""The methods of the server API: adding one is adding a row and a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from ..errors import ApiError
+from ..requests import (
+    BroadcastRequest,
+    ChannelRequest,
+    ChannelsRequest,
+    DisconnectRequest,
+    HistoryRequest,
+    InfoRequest,
+    PublishRequest,
+    RefreshRequest,
+    Request,
+    RpcRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
+from ..results import Result
+from . import connections, info, presence, publishing, streams, subscriptions
+
+Handler = Callable[[Any, Any], Coroutine[Any, Any, Result | ApiError]]
+
+
+class Method(NamedTuple):
+    """One method.
+
+    Attributes:
+        name: on the wire, in metrics, and as the field of batch commands.
+        number: in the legacy endpoint.
+        request: type of its request.
+        handler: coroutine function of a node and a request.
+    """
+
+    name: str
+    number: int
+    request: type[Request]
+    handler: Handler
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        # In the order in which a batch command that names several is read.
+        Method("publish", 0, PublishRequest, publishing.publish),
+        Method("broadcast", 1, BroadcastRequest, publishing.broadcast),
+        Method("subscribe", 11, SubscribeRequest, subscriptions.subscribe),
+        Method("unsubscribe", 2, UnsubscribeRequest, subscriptions.unsubscribe),
+        Method("disconnect", 3, DisconnectRequest, connections.disconnect),
+        Method("history", 6, HistoryRequest, streams.history),
+        Method("history_remove", 7, ChannelRequest, streams.history_remove),
+        Method("presence", 4, ChannelRequest, presence.presence),
+        Method("presence_stats", 5, ChannelRequest, presence.presence_stats),
+        Method("info", 9, InfoRequest, info.info),
+        Method("rpc", 10, RpcRequest, info.rpc),
+        Method("refresh", 12, RefreshRequest, connections.refresh),
+        Method("channels", 8, ChannelsRequest, info.channels),
+    )
+}
+"""By name. `batch` is not among them: it is made of them (see Methods.batch)."""

@@ -1,0 +1,62 @@
+"""What methods of the server API return. Bindings turn them into JSON or Protobuf."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..model import ClientInfo, Publication
+from .errors import ApiError
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """Any result; of itself the empty one of methods that only do something."""
+
+
+class PublishResult(Result, frozen=True, gc=False, omit_defaults=True):
+    """Position of the publication; empty without history."""
+
+    offset: int = 0
+    epoch: str = ""
+
+
+class BroadcastResult(Result, frozen=True):
+    """What became of each publish, in the order of the channels."""
+
+    responses: list[PublishResult | ApiError]
+
+
+class PresenceResult(Result, frozen=True):
+    """Who is in the channel, by connection id."""
+
+    presence: dict[str, ClientInfo]
+
+
+class PresenceStatsResult(Result, frozen=True):
+    """How many connections and distinct users are in the channel."""
+
+    num_clients: int
+    num_users: int
+
+
+class HistoryResult(Result, frozen=True):
+    """Publications and the stream's top."""
+
+    publications: list[Publication]
+    offset: int
+    epoch: str
+
+
+class InfoResult(Result, frozen=True):
+    """The nodes alive, each with the wire's names (`NodeResult`)."""
+
+    nodes: list[dict[str, object]]
+
+
+class ChannelsResult(Result, frozen=True):
+    """Channels with subscribers, and how many each has."""
+
+    channels: dict[str, int]
+
+
+EMPTY = Result()
+"""The result of methods that return nothing."""
