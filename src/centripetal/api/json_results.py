@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from ..model import ClientInfo, Publication
+from ..node.publication_format import is_json
 from .errors import ApiError
 from .methods import Reply
 from .results import (
@@ -25,7 +26,6 @@ from .time_slice import TimeSlice
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
-_raw_decoder = msgspec.json.Decoder(Raw)
 
 EMPTY_JSON = b"{}"
 
@@ -52,12 +52,9 @@ def _embedded(payload: bytes) -> Raw | UnsetType:
     """Returns a payload as part of the answer; publishers over Protobuf and Base64 may send anything."""
     if not payload:
         return UNSET
-    try:
-        if not payload.isascii():
-            payload.decode()
-        return _raw_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise NotJson from None
+    if not is_json(payload):
+        raise NotJson
+    return Raw(payload)
 
 
 def _client_info(info: ClientInfo) -> _ClientInfo:

@@ -12,9 +12,10 @@ from msgspec import Meta, Raw
 
 from .errors import BAD_REQUEST, NOT_FOUND, ApiError
 from .json_requests import BadBody, decode_json, decode_request
-from .json_results import NotJson, encode_error, encode_members, encode_result
+from .json_results import encode_error, encode_members, encode_result
 from .methods import METHODS, Methods
 from .requests import InfoRequest, Request, Uint32
+from .results import Result
 from .time_slice import TimeSlice
 
 MAX_LEGACY_COMMANDS = 100_000
@@ -90,7 +91,7 @@ def _method_name(method: str | int) -> str | None:
 
 async def _reply(methods: Methods, command: LegacyCommand) -> bytes:
     name = _method_name(command.method)
-    outcome: object
+    outcome: Result | ApiError
     if name is None:
         outcome = NOT_FOUND
     elif name == "info":
@@ -106,7 +107,7 @@ async def _reply(methods: Methods, command: LegacyCommand) -> bytes:
     if isinstance(outcome, ApiError):
         members["error"] = Raw(encode_error(outcome))
     else:
-        members["result"] = Raw(await encode_result(outcome))  # type: ignore[arg-type]
+        members["result"] = Raw(await encode_result(outcome))
     return encode_members(members)
 
 
@@ -124,7 +125,7 @@ async def answer(methods: Methods, body: bytes) -> bytes:
         BadBody: there is no command, or something that is none follows the commands that have run.
         NotJson: a result has a payload that is not JSON.
     """
-    replies = []
+    replies: list[bytes] = []
     time_slice = TimeSlice()
     for command in _commands(body):
         if len(replies) == MAX_LEGACY_COMMANDS:
@@ -135,6 +136,3 @@ async def answer(methods: Methods, body: bytes) -> bytes:
     if not replies and not body:
         raise BadBody("no command")
     return b"\n".join(replies)
-
-
-__all__ = ["LegacyCommand", "NotJson", "answer", "split_values"]

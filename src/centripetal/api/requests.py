@@ -21,7 +21,7 @@ MAX_UINT64 = 2**64 - 1
 """Methods refuse a larger Uint64 with error 107."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Request(msgspec.Struct, kw_only=True, gc=False):
     """Any request."""
 
 

@@ -28,20 +28,20 @@ def _ok(offset: int, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("separator", ["", "\n", " \r\n\t", "\n\n"])
 def test_many_commands(separator: str) -> None:
-    body = separator.join('{"id":%d,"method":"publish",%s}' % (number, PARAMS) for number in (1, 2, 3))
+    body = separator.join(f'{{"id":{number},"method":"publish",{PARAMS}}}' for number in (1, 2, 3))
     assert _lines(Stage(), body + separator) == [_ok(number, id=number) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("method", ['"method":"PUBLISH",', '"method":"Publish",', '"method":0,', "", '"id":null,'])
 def test_publish_by_any_name(method: str) -> None:
-    assert _lines(Stage(), "{%s%s}" % (method, PARAMS)) == [_ok(1)]
+    assert _lines(Stage(), f"{{{method}{PARAMS}}}") == [_ok(1)]
 
 
 def test_numbers() -> None:
     stage = Stage()
     numbers = {1: "broadcast", 2: "unsubscribe", 3: "disconnect", 9: "info", 8: "channels", 12: "refresh"}
     for number in numbers:
-        assert "result" in _lines(stage, '{"method":%d,"params":{"channels":["a"],"data":1}}' % number)[0]
+        assert "result" in _lines(stage, f'{{"method":{number},"params":{{"channels":["a"],"data":1}}}}')[0]
     assert [call[0] for call in stage.node.calls] == [
         "publish", "unsubscribe_user", "disconnect_user", "info", "channels", "refresh_user",
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def test_numbers() -> None:
 
 @pytest.mark.parametrize("method", ["1300", "-1", "13", "14", "33", '"connections"', '"MAP_PUBLISH"'])
 def test_methods_that_are_not_there(method: str) -> None:
-    assert _lines(Stage(), '{"method":%s,"params":{}}' % method) == [error(104)]
+    assert _lines(Stage(), f'{{"method":{method},"params":{{}}}}') == [error(104)]
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,7 @@ def test_publish_options_of_the_request() -> None:
 
 def test_null_is_the_same_as_absent() -> None:
     stage = Stage()
-    nulls = dict.fromkeys(
-        ("b64data", "skip_history", "tags", "idempotency_key", "delta", "version", "version_epoch")
-    )
+    nulls = dict.fromkeys(("b64data", "skip_history", "tags", "idempotency_key", "delta", "version", "version_epoch"))
     assert stage.call("publish", {"channel": "news", "data": {}, **nulls}) == OK
     assert stage.node.calls[0][3] == PublishOptions(history_meta_ttl_seconds=2592000.0)
     assert stage.call("publish", {"channel": "news", "data": {}, "tags": {"a": None}}) == OK

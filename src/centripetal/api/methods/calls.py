@@ -71,7 +71,7 @@ class Methods:
         except ClientError as error:
             outcome = api_error(error)
             forget_traceback(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # logged with its traceback; callers get an answer
             log_failure(name, error)
             outcome = INTERNAL
         self._durations[labels].observe(perf_counter() - started)

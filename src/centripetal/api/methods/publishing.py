@@ -93,7 +93,7 @@ class _Broadcast:
         except ClientError as error:
             forget_traceback(error)
             return api_error(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as in Methods.call(): logged, and answered
             if not self._failed:  # a broker that is away fails every channel: one line tells as much
                 self._failed = True
                 log_failure("broadcast", error)

@@ -79,7 +79,5 @@ async def unsubscribe(node: ApiNode, request: UnsubscribeRequest) -> Result | Ap
         node.namespaces.options_of(channel)
     if is_narrowed_by_labels(request):
         return NOT_AVAILABLE
-    await node.unsubscribe_user(
-        request.user or "", channel, client=request.client or "", session=request.session or ""
-    )
+    await node.unsubscribe_user(request.user or "", channel, client=request.client or "", session=request.session or "")
     return EMPTY
