@@ -19,6 +19,7 @@ Uint64 = Annotated[int, Meta(ge=0)]
 """The upper bound is checked by __post_init__, because constraints of msgspec end at 2^63."""
 
 UINT64_MAX = 2**64 - 1
+MAX_TRACK_BATCHES = 1000
 NO_DATA = Raw(b"")
 
 
@@ -214,13 +215,13 @@ class SubRefreshRequest(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         channel, token: subscription and its new token.
         type: 0 token refresh, 1 track, 2 untrack.
-        track, untrack: keys of a shared poll.
+        track, untrack: keys of a shared poll; at most MAX_TRACK_BATCHES batches.
     """
 
     channel: str = ""
     token: str = ""
     type: Int32 = 0
-    track: tuple[TrackBatch, ...] = ()
+    track: Annotated[tuple[TrackBatch, ...], Meta(max_length=MAX_TRACK_BATCHES)] = ()
     untrack: tuple[str, ...] = ()
 
 

@@ -16,7 +16,8 @@ Fixed, and half of Python's recursion limit, so that what came in at one place i
 stack being deeper there.
 """
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and an unfinished string ends with the text: so it never goes back, whatever it is given.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 _STEPS = {bracket: 1 if bracket in b"[{" else -1 for bracket in _BRACKETS}

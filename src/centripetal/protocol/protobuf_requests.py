@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -12,6 +13,9 @@ from . import commands
 from .errors import ProtocolError
 from .schema import client_pb2 as schema
 
+MAX_FILTER_NODES = 2000
+"""Nodes of one tag filter. Two bytes make a node, which costs a thousand times as much as reading them."""
+
 _parse = schema.Command.FromString
 
 
@@ -19,7 +23,8 @@ def decode_command(message: bytes) -> commands.Command:
     """Returns the command in a Protobuf message without its length.
 
     Raises:
-        ProtocolError: it is malformed, holds text that is not UTF-8, or is nested too deep (more than 100).
+        ProtocolError: it is malformed, holds text that is not UTF-8, is nested too deep (more than 100), or has too
+            many filter nodes or track batches.
     """
     try:
         parsed = _parse(message)
@@ -53,13 +58,24 @@ def _connect(message: schema.ConnectRequest) -> commands.ConnectRequest:
     return commands.ConnectRequest(
         token=message.token,
         data=Raw(message.data),
-        subs={channel: _subscribe(request) for channel, request in subs.items()} if subs else {},
+        subs={channel: _position(request) for channel, request in subs.items()} if subs else {},
         name=message.name,
         version=message.version,
         headers=dict(headers) if headers else {},
         flag=message.flag,
         profile=message.profile,
         dict=message.dict,
+    )
+
+
+def _position(message: schema.SubscribeRequest) -> commands.SubscribeRequest:
+    """A value of `connect.subs`; only what counts there, as there may be thousands."""
+    return commands.SubscribeRequest(
+        recover=message.recover,
+        epoch=message.epoch,
+        offset=message.offset,
+        delta=message.delta,
+        flag=message.flag,
     )
 
 
@@ -75,7 +91,7 @@ def _subscribe(message: schema.SubscribeRequest) -> commands.SubscribeRequest:
         recoverable=message.recoverable,
         join_leave=message.join_leave,
         delta=message.delta,
-        tf=_filter(message.tf) if message.HasField("tf") else None,
+        tf=_filter(message.tf, count()) if message.HasField("tf") else None,
         flag=message.flag,
         type=message.type,
         phase=message.phase,
@@ -85,14 +101,16 @@ def _subscribe(message: schema.SubscribeRequest) -> commands.SubscribeRequest:
     )
 
 
-def _filter(message: schema.FilterNode) -> commands.FilterNode:
+def _filter(message: schema.FilterNode, counter: Iterator[int]) -> commands.FilterNode:
+    if next(counter) >= MAX_FILTER_NODES:
+        raise ProtocolError("the tag filter has too many nodes")
     return commands.FilterNode(
         op=message.op,
         key=message.key,
         cmp=message.cmp,
         val=message.val,
         vals=tuple(message.vals),
-        nodes=tuple([_filter(node) for node in message.nodes]),
+        nodes=tuple([_filter(node, counter) for node in message.nodes]),
     )
 
 
@@ -144,6 +162,8 @@ def _refresh(message: schema.RefreshRequest) -> commands.RefreshRequest:
 
 
 def _sub_refresh(message: schema.SubRefreshRequest) -> commands.SubRefreshRequest:
+    if len(message.track) > commands.MAX_TRACK_BATCHES:
+        raise ProtocolError("there are too many track batches")
     return commands.SubRefreshRequest(
         channel=message.channel,
         token=message.token,
