@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import re2  # type: ignore[import-untyped]
 
-MAX_PATTERN_LENGTH = 4096
+MAX_PATTERN_LENGTH = 1024
 MAX_BRACES = 16
 """Most levels of `{}`."""
 

@@ -1,0 +1,5 @@
+"""One client from connect to disconnect."""
+
+from .client import Client
+
+__all__ = ["Client"]

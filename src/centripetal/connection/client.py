@@ -1,0 +1,327 @@
+"""One connection from connect to disconnect: its state, its queue of commands, what it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from ..fanout.outbox import Outbox
+from ..interfaces import SubscriptionOverrides, Transport
+from ..interfaces.request import HttpRequest
+from ..model import ClientError, ClientInfo, Disconnect, StreamPosition
+from ..model.errors import (
+    DISCONNECT_BAD_REQUEST,
+    DISCONNECT_INAPPROPRIATE_PROTOCOL,
+    DISCONNECT_SLOW,
+)
+from ..node.counters import client_labels
+from ..node.eager import run_eagerly
+from ..node.node import Node
+from ..protocol.commands import Command
+from ..protocol.errors import ProtocolError, UnencodableData
+from . import duties, server_side
+from .dispatch import dispatch
+from .state import CLOSED, CONNECTED, NEW
+from .subscription import Subscription
+from .unsubscribe import end_subscriptions
+
+QUEUED_BYTES = 1 << 20
+"""Reading pauses while more than this waits behind a command."""
+
+COMMANDS_A_LOOK = 16
+SLICE_SECONDS = 0.004
+"""Commands of one message are handled in slices of this length; the clock is looked at every so many commands."""
+
+
+class Client(Outbox):
+    """One connection.
+
+    Attributes:
+        node: where it is.
+        transport: what carries it; `encoding` is the transport's.
+        id: connection id.
+        session: secret id of emulated and unidirectional connections, empty for others.
+        user: user id, empty for anonymous.
+        info: connection info.
+        meta: hidden connection meta, JSON text.
+        expire_at: Unix seconds, 0 for never.
+        client_side_refresh: the client renews an expiring connection.
+        subscriptions: by channel, those on their way included.
+        state: NEW, CONNECTING, …
+        request: the HTTP request that it came with.
+        due: monotonic times of what has to happen later, see duties.
+        ping_sent_at: monotonic seconds of the ping that is not answered yet; 0 for none.
+    """
+
+    __slots__ = (
+        "_in_flight", "_paused_at", "_paused_bytes", "_queue", "_queued_bytes", "_reading_paused", "_tasks",
+        "client_side_refresh", "due", "encoding", "expire_at", "id", "info", "labels", "meta", "node", "ping_sent_at",
+        "request", "session", "state", "subscriptions", "transport", "user", "wheel_slot",
+    )  # fmt: skip
+
+    def __init__(self, node: Node, transport: Transport, request: HttpRequest | None = None) -> None:
+        super().__init__(transport.write)
+        self.node = node
+        self.transport = transport
+        self.encoding: Any = transport.encoding
+        self.id = str(uuid.uuid4())
+        self.session = str(uuid.uuid4()) if transport.emulated or transport.encoding.unidirectional else ""
+        self.user = ""
+        self.info = b""
+        self.meta = b""
+        self.expire_at = 0
+        self.client_side_refresh = True
+        self.subscriptions: dict[str, Subscription] = {}
+        self.state = NEW
+        self.request = request
+        self.labels = client_labels("", "")
+        self.due = duties.Due()
+        self.ping_sent_at = 0.0
+        self.wheel_slot: Any = None
+        self._queue: deque[bytes | Iterator[Command]] | None = None
+        self._queued_bytes = 0
+        self._reading_paused = False
+        self._in_flight = 0
+        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._paused_at = 0
+        self._paused_bytes = 0
+        duties.await_connect(self)
+
+    # What the transport tells
+
+    def receive(self, message: bytes) -> None:
+        """Takes one whole message with any number of commands."""
+        if self.state == CLOSED:
+            return
+        queue = self._queue
+        if queue is not None:
+            queue.append(message)
+            self._queued_bytes += len(message)
+            if self._queued_bytes > QUEUED_BYTES and not self._reading_paused:
+                self._reading_paused = True
+                self.transport.pause_reading()
+            return
+        self._handle_message(message)
+
+    def native_pong(self) -> None:
+        """The transport's own pong frame came."""
+        duties.take_pong(self)
+
+    def writing_paused(self) -> None:
+        """The transport's buffer is above its high-water mark: from now on each write is checked."""
+        self.write = self._write_bounded
+        self._paused_at = self.transport.buffered_bytes()
+        self._paused_bytes = 0
+        duties.watch_writing(self)
+
+    def writing_resumed(self) -> None:
+        """The transport's buffer is low again."""
+        self.write = self.transport.write
+        duties.unwatch_writing(self)
+
+    def transport_closed(self) -> None:
+        """The transport is gone."""
+        if self.state != CLOSED:
+            self._end()
+
+    # Commands
+
+    def _handle_message(self, message: bytes) -> bool:
+        try:
+            commands = self.encoding.codec.decode_commands(message)
+        except ProtocolError:
+            self.disconnect(DISCONNECT_BAD_REQUEST)
+            return True
+        return self._handle(iter(commands))
+
+    def _handle(self, commands: Iterator[Command]) -> bool:
+        """Handles commands until one has to wait, or the slice is over; returns whether all were handled."""
+        handled = 0
+        started = 0.0
+        try:
+            for command in commands:
+                if self.state == CLOSED:
+                    return True
+                if not dispatch(self, command):
+                    self._queue_first(commands)
+                    return False
+                handled += 1
+                if handled % COMMANDS_A_LOOK == 0:
+                    now = time.perf_counter()
+                    if not started:
+                        started = now
+                    elif now - started > SLICE_SECONDS:
+                        self._queue_first(commands)
+                        asyncio.get_running_loop().call_soon(self._go_on)
+                        return False
+        except ProtocolError:
+            self.disconnect(DISCONNECT_BAD_REQUEST)
+        return True
+
+    def _queue_first(self, commands: Iterator[Command]) -> None:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.appendleft(commands)
+
+    def _go_on(self) -> None:
+        """Handles what waited."""
+        queue = self._queue
+        while queue:
+            if self.state == CLOSED:
+                return
+            item = queue.popleft()
+            if isinstance(item, bytes):
+                self._queued_bytes -= len(item)
+                if not self._handle_message(item):
+                    return
+            elif not self._handle(item):
+                return
+        self._queue = None
+        if self._reading_paused and self.state != CLOSED:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def run(self, task: asyncio.Task[Any], *, alone: bool) -> bool:
+        """Follows a command that has to wait.
+
+        Args:
+            task: what it does.
+            alone: nothing may run beside it.
+
+        Returns:
+            Whether further commands may be handled meanwhile (`client.concurrency`).
+        """
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
+        self._in_flight += 1
+        task.add_done_callback(self._finished)
+        return not alone and self._in_flight < self.node.client.concurrency
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        assert self._tasks is not None
+        self._tasks.discard(task)
+        self._in_flight -= 1
+        if self._queue is not None and self.state != CLOSED:
+            self._go_on()
+
+    # What it sends
+
+    def send(self, message: bytes, kind: str) -> None:
+        """Sends an encoded message.
+
+        Args:
+            message: without framing.
+            kind: frame type, for metrics.
+        """
+        if self.state == CLOSED:
+            return
+        self.node.counters.messages_sent[(self.transport.name, kind)].add(len(message))
+        self.node.flusher.put(self, self.encoding.frame(message))
+
+    def reply(self, command_id: int, method: str, result: Any) -> None:
+        """Sends the result of a command; a result that the encoding cannot carry ends the connection (3506)."""
+        try:
+            message = self.encoding.codec.encode_reply(command_id, method, result)
+        except UnencodableData:
+            self.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)
+        else:
+            self.send(message, method)
+
+    def reply_error(self, command_id: int, method: str, error: ClientError) -> None:
+        """Sends an error reply."""
+        self.node.counters.reply_errors[(method, error.code)] += 1
+        self.send(self.encoding.codec.encode_error(command_id, error), method)
+
+    def push(self, kind: str, channel: str, body: Any) -> None:
+        """Sends a push that is for this connection only."""
+        try:
+            message = self.encoding.codec.encode_push(kind, channel, body, unidirectional=self.encoding.unidirectional)
+        except UnencodableData:
+            self.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)
+        else:
+            self.send(message, f"push_{kind}")
+
+    def _write_bounded(self, data: bytes) -> None:
+        """Writes while the peer does not keep up, within `client.queue_max_size`."""
+        if self.transport.buffered_bytes() + len(data) > self.node.client.queue_max_size:
+            self.disconnect(DISCONNECT_SLOW)
+            return
+        self._paused_bytes += len(data)
+        self.transport.write(data)
+
+    def writing_progress(self) -> int:
+        """Returns how many bytes the peer took since the last call or since writing paused."""
+        buffered = self.transport.buffered_bytes()
+        taken = self._paused_at + self._paused_bytes - buffered
+        self._paused_at, self._paused_bytes = buffered, 0
+        return taken
+
+    def info_in(self, channel: str) -> ClientInfo:
+        """Returns who this is, as others in a channel see it."""
+        subscription = self.subscriptions.get(channel)
+        return ClientInfo(self.user, self.id, self.info, subscription.info if subscription is not None else b"")
+
+    # The end
+
+    def disconnect(self, disconnect: Disconnect) -> None:
+        """Ends the connection after what was sent so far."""
+        if self.state == CLOSED:
+            return
+        self.node.counters.server_disconnects[disconnect.code] += 1
+        self.node.flusher.flush_one(self)
+        if self.state != CLOSED:
+            self._end()
+            self.transport.close(disconnect)
+
+    def _end(self) -> None:
+        """Leaves the node and all channels."""
+        connected = self.state == CONNECTED
+        self.state = CLOSED
+        self.pending = []
+        self._queue = None
+        self.node.ticker.cancel(self)
+        for task in tuple(self._tasks or ()):
+            task.cancel()
+        if connected:
+            self.node.registry.remove(self)
+            self.node.counters.connections_inflight[(self.transport.name, *self.labels)] -= 1
+            self.node.counters.actions["remove_client"] += 1
+        if self.subscriptions:
+            run_eagerly(end_subscriptions(self))
+        self.request = None
+
+    # What the server API does with it (see node.registry.Session)
+
+    async def subscribe_by_server(
+        self,
+        channel: str,
+        *,
+        expire_at: int,
+        info: bytes,
+        data: bytes,
+        recover_since: StreamPosition | None,
+        overrides: SubscriptionOverrides | None,
+    ) -> None:
+        """Adds a server-side subscription and tells the client; see Node.subscribe_user()."""
+        await server_side.subscribe(self, channel, expire_at, info, data, recover_since, overrides)
+
+    async def unsubscribe_by_server(self, channel: str) -> None:
+        """Ends a subscription, all with an empty channel, and tells the client."""
+        await server_side.unsubscribe(self, channel)
+
+    def refresh_by_server(self, *, expired: bool, expire_at: int, info: bytes | None) -> None:
+        """Changes the connection's expiry and tells the client."""
+        server_side.refresh(self, expired, expire_at, info)
+
+    def lose_position(self, channel: str) -> None:
+        """Ends a positioned subscription whose continuity is lost (2500, or 3010 for a server-side one)."""
+        server_side.lose_position(self, channel)
+
+    def on_due(self, now: float) -> None:
+        """The ticker's call: something has to happen by now."""
+        duties.perform(self, now)

@@ -1,0 +1,277 @@
+"""The command `connect`: who the client is, its server-side subscriptions, the reply."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..interfaces import ConnectionClaims, PresenceError, TokenExpired, TokenInvalid
+from ..model import ClientError, Disconnect
+from ..model.errors import (
+    DISCONNECT_BAD_REQUEST,
+    DISCONNECT_CHANNEL_LIMIT,
+    DISCONNECT_CONNECTION_CLOSED,
+    DISCONNECT_CONNECTION_LIMIT,
+    DISCONNECT_INVALID_TOKEN,
+    DISCONNECT_PERMISSION_DENIED,
+    DISCONNECT_SERVER_ERROR,
+    DISCONNECT_SHUTDOWN,
+    ERROR_EXPIRED,
+    ERROR_TOKEN_EXPIRED,
+    ERROR_UNKNOWN_CHANNEL,
+)
+from ..node.counters import client_labels
+from ..node.eager import run_eagerly
+from ..protocol.commands import ConnectRequest, SubscribeRequest
+from ..protocol.results import ConnectResult
+from . import duties
+from .establish import Making
+from .server_side import MAX_TTL_SECONDS
+from .state import CLOSED, CONNECTED, CONNECTING, UNUSABLE
+from .subscribe import may_subscribe
+from .subscription import SERVER_SIDE, Grant, grant_of
+
+if TYPE_CHECKING:
+    from .client import Client
+
+
+async def connect(client: Client, request: ConnectRequest, command_id: int) -> None:
+    """Handles the command `connect`.
+
+    Raises:
+        ClientError: 102, 109 or 110; nothing but a close follows for this connection.
+        Disconnect: 3001, 3004, 3500, 3501, 3504, 3505 or 3507.
+    """
+    client.state = CONNECTING
+    try:
+        if client.node.stopping:
+            raise DISCONNECT_SHUTDOWN
+        grants = await authenticate(client, request)
+        await accept(client, request, command_id, grants)
+    except ClientError:
+        if client.state != CLOSED:
+            leave(client)
+            client.state = UNUSABLE
+        raise
+
+
+def leave(client: Client) -> None:
+    """Takes a client whose subscriptions failed out of the node again."""
+    if client.state == CONNECTED:
+        client.node.registry.remove(client)
+        client.node.counters.connections_inflight[(client.transport.name, *client.labels)] -= 1
+
+
+async def authenticate(client: Client, request: ConnectRequest) -> dict[str, Grant]:
+    """Finds out who the client is, from its token, a header or by what is allowed without either.
+
+    Returns:
+        The server-side subscriptions that it is to have, by channel.
+
+    Raises:
+        ClientError, Disconnect: it may not connect.
+    """
+    node, settings = client.node, client.node.client
+    grants: dict[str, Grant] = {}
+    known = False
+    if request.token:
+        claims = await verify(client, request.token)
+        if not claims.user and settings.disallow_anonymous_connection_tokens:
+            raise DISCONNECT_PERMISSION_DENIED
+        client.user, client.info, client.meta = claims.user, claims.info, claims.meta
+        now = int(node.clock.time())
+        client.expire_at = 0 if settings.insecure else min(claims.expire_at, now + MAX_TTL_SECONDS)
+        grants = token_grants(client, claims)
+        known = True
+    elif settings.allow_anonymous_connect_without_token or settings.insecure:
+        known = True
+    if known:
+        await add_personal_channel(client, grants)
+        add_requested(client, request, grants)
+    elif not identify_by_header(client):
+        raise DISCONNECT_BAD_REQUEST
+    limit = settings.channel_limit
+    if 0 < limit < len(grants):
+        raise DISCONNECT_CHANNEL_LIMIT
+    user_limit = settings.user_connection_limit
+    if client.user and 0 < user_limit <= len(node.registry.users.get(client.user, ())):
+        raise DISCONNECT_CONNECTION_LIMIT
+    if 0 < client.expire_at < int(node.clock.time()):
+        raise ERROR_EXPIRED
+    return grants
+
+
+async def verify(client: Client, token: str) -> ConnectionClaims:
+    """Returns the claims of a connection token.
+
+    Raises:
+        ClientError: 109, expired.
+        Disconnect: 3500, invalid.
+    """
+    tokens = client.node.tokens
+    if tokens is None:
+        raise DISCONNECT_INVALID_TOKEN
+    try:
+        return await tokens.verify_connection(token)
+    except TokenExpired:
+        raise ERROR_TOKEN_EXPIRED from None
+    except TokenInvalid:
+        raise DISCONNECT_INVALID_TOKEN from None
+
+
+def identify_by_header(client: Client) -> bool:
+    """Takes the user id from the trusted request header `client.user_id_http_header`, if that is how it is done."""
+    header = client.node.client.user_id_http_header
+    user = client.request.headers.get(header.lower(), "") if header and client.request is not None else ""
+    client.user = user
+    return bool(user)
+
+
+def token_grants(client: Client, claims: ConnectionClaims) -> dict[str, Grant]:
+    """Returns the subscriptions that a connection token asks for (`subs`, `channels`).
+
+    Raises:
+        ClientError: 102, unknown namespace.
+    """
+    namespaces = client.node.namespaces
+    grants: dict[str, Grant] = {}
+    for channel, wanted in claims.subscriptions.items():
+        rules = namespaces.rules_of(channel)
+        grant = grant_of(rules.options, rules.history_meta_ttl_seconds, wanted.overrides)
+        grants[channel] = msgspec.structs.replace(
+            grant, info=wanted.info, data=wanted.data, from_connection_token=True
+        )
+    return grants
+
+
+async def add_personal_channel(client: Client, grants: dict[str, Grant]) -> None:
+    """Adds the user's personal channel (`client.subscribe_to_user_personal_channel`).
+
+    Raises:
+        ClientError: 102, its namespace does not exist.
+        Disconnect: 3004, presence cannot be read.
+    """
+    node, settings = client.node, client.node.client.subscribe_to_user_personal_channel
+    if not settings.enabled or not client.user:
+        return
+    channel = node.namespaces.personal_channel(client.user, settings.personal_channel_namespace)
+    if settings.single_connection:
+        try:
+            present = await node.presence_stats(channel)
+        except PresenceError as error:
+            raise DISCONNECT_SERVER_ERROR from error
+        if present.num_clients:
+            await node.disconnect_user(client.user, DISCONNECT_CONNECTION_LIMIT, whitelist=(client.id,))
+    rules = node.namespaces.rules_of(channel)
+    grants[channel] = grant_of(rules.options, rules.history_meta_ttl_seconds, None)
+
+
+def add_requested(client: Client, request: ConnectRequest, grants: dict[str, Grant]) -> None:
+    """Adds channels of `connect.subs` that the client could subscribe to by itself; others are passed over.
+
+    Raises:
+        Disconnect: 3501, unknown namespace.
+    """
+    namespaces = client.node.namespaces
+    for channel in request.subs:
+        try:
+            rules = namespaces.rules_of(channel)
+        except ClientError as error:
+            if error is ERROR_UNKNOWN_CHANNEL:
+                raise DISCONNECT_BAD_REQUEST from None
+            raise
+        if channel and channel not in grants and may_have(client, channel):
+            grants[channel] = grant_of(rules.options, rules.history_meta_ttl_seconds, None)
+
+
+def may_have(client: Client, channel: str) -> bool:
+    """Whether a channel of `connect.subs` is one that the client may subscribe to."""
+    namespaces = client.node.namespaces
+    options = namespaces.options_of(channel)
+    if namespaces.is_private(channel) or not namespaces.is_valid_name(channel):
+        return False
+    limited = options.allow_user_limited_channels and namespaces.is_user_limited(channel)
+    if limited and client.user and namespaces.lists_user(channel, client.user):
+        return True
+    return (may_subscribe(client, options) and not limited) or client.node.client.insecure
+
+
+async def accept(client: Client, request: ConnectRequest, command_id: int, grants: dict[str, Grant]) -> None:
+    """Makes the connection part of the node, subscribes it, answers, and starts its clockwork."""
+    node, transport = client.node, client.transport
+    client.state = CONNECTED
+    client.labels = client_labels(request.name, request.version)
+    node.registry.add(client)
+    node.counters.actions["add_client"] += 1
+    node.counters.connections_accepted[(transport.name, *client.labels)] += 1
+    node.counters.connections_inflight[(transport.name, *client.labels)] += 1
+    makings = await make_all(client, request, grants) if grants else []
+    result = connect_result(client, makings)
+    if client.encoding.unidirectional:
+        client.push("connect", "", result)
+    else:
+        client.reply(command_id, "connect", result)
+    duties.begin(client)
+    if not node.client.user_id_http_header:
+        client.request = None
+    for making in makings:
+        making.go_live()
+    for making in makings:
+        await making.announce()
+
+
+async def make_all(client: Client, request: ConnectRequest, grants: dict[str, Grant]) -> list[Making]:
+    """Makes the server-side subscriptions, side by side where they have to wait.
+
+    Raises:
+        ClientError, Disconnect: one of them failed; none is left.
+    """
+    makings: list[Making] = []
+    failures: list[BaseException] = []
+    waiting: list[asyncio.Task[None]] = []
+    for channel, grant in grants.items():
+        asked = request.subs.get(channel) or SubscribeRequest()
+        wanted = SubscribeRequest(
+            channel=channel, recover=asked.recover, offset=asked.offset, epoch=asked.epoch, delta=asked.delta
+        )
+        try:
+            making = Making(client, channel, wanted, grant, SERVER_SIDE)
+            makings.append(making)
+            done, task = run_eagerly(making.make(buffer=True))
+        except (ClientError, Disconnect) as failure:
+            failures.append(failure)
+            break
+        if not done:
+            assert isinstance(task, asyncio.Task)
+            waiting.append(task)
+    if waiting:
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        failures += [result for result in results if isinstance(result, BaseException)]
+    if failures or client.state == CLOSED:
+        for making in makings:
+            making.abandon()
+        failures.sort(key=lambda failure: not isinstance(failure, Disconnect))
+        raise failures[0] if failures else DISCONNECT_CONNECTION_CLOSED
+    return makings
+
+
+def connect_result(client: Client, makings: list[Making]) -> ConnectResult:
+    """Returns the result of connect (wire name `ConnectResult`)."""
+    node, transport = client.node, client.transport
+    expires = client.expire_at > 0 and client.client_side_refresh
+    pings = transport.ping_interval_seconds > 0 and not transport.frame_ping_pong
+    unidirectional = client.encoding.unidirectional
+    return ConnectResult(
+        client=client.id,
+        version=node.version,
+        expires=expires,
+        ttl=int(client.expire_at - int(node.clock.time())) if expires else 0,
+        subs={making.name: making.result for making in makings},
+        ping=int(transport.ping_interval_seconds) if pings else 0,
+        pong=pings and transport.pong_timeout_seconds > 0 and not unidirectional,
+        session=client.session,
+        node=node.id if transport.emulated else "",
+        time=int(node.clock.time() * 1000) if node.client.connect_include_server_time else 0,
+    )

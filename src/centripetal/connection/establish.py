@@ -1,0 +1,249 @@
+"""The making of a subscription, atomic against live delivery.
+
+Join first: from then on publications of the channel are put aside for the new subscriber. Read the stream. Merge what
+was put aside. Answer. Go live: the rest of what was put aside is delivered, and the subscriber is in its group. There is
+no wait between merging, answering and going live when a single subscription is made; several made together (connect) go
+live only after the common reply, and get what came until then as pushes behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..fanout.tags_filter import FilterError, TagsFilter, compile_filter
+from ..interfaces import BrokerError, PresenceError
+from ..model import Publication, StreamPosition
+from ..model.errors import (
+    DISCONNECT_CONNECTION_CLOSED,
+    DISCONNECT_INSUFFICIENT_STATE,
+    DISCONNECT_SERVER_ERROR,
+    ERROR_BAD_REQUEST,
+    ERROR_EXPIRED,
+)
+from ..node.delivery import encode_publication
+from ..protocol.commands import SubscribeRequest
+from ..protocol.results import PublicationEntry, SubscribeResult
+from . import duties
+from .recovery import Recovered, extend_entries, merge_waiting, patched_entries, read_stream
+from .state import CLOSED
+from .subscription import JOIN_LEAVE, POSITIONED, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
+from .unsubscribe import remove_presence_later
+
+if TYPE_CHECKING:
+    from .client import Client
+
+FOSSIL = "fossil"
+WAITING_PUBLICATIONS = 10_000
+"""So many publications are put aside for a subscriber that is on its way; more end the attempt."""
+
+
+class Making:
+    """A subscription on its way.
+
+    Attributes:
+        client, name, subscription: whose, where, what.
+        result: for the reply, once made.
+        delta: delta was negotiated.
+        position: where the subscriber stands when it goes live; None when it is not positioned.
+    """
+
+    __slots__ = (
+        "_waiting", "client", "delta", "grant", "last_offset", "name", "position", "request", "result", "subscription",
+        "tags_filter",
+    )  # fmt: skip
+
+    def __init__(self, client: Client, name: str, request: SubscribeRequest, grant: Grant, flags: int = 0) -> None:
+        """Reserves the channel for the client.
+
+        Raises:
+            ClientError: 110, the subscription has expired already; 107, the tags filter is not allowed or malformed.
+        """
+        self.client = client
+        self.name = name
+        self.request = request
+        self.grant = grant
+        self.tags_filter = _tags_filter(request, grant) if not flags & SERVER_SIDE else None
+        self.delta = request.delta == FOSSIL and FOSSIL in grant.delta_types
+        self.position: StreamPosition | None = None
+        self.last_offset = 0
+        self.result = SubscribeResult()
+        self._waiting: list[Publication] | None = None
+        if grant.expire_at and grant.expire_at <= client.node.clock.time():
+            raise ERROR_EXPIRED
+        reserved = client.subscriptions.get(name)
+        self.subscription = reserved if reserved is not None else Subscription()
+        self.subscription.flags |= flags
+        self.subscription.apply(grant)
+        client.subscriptions[name] = self.subscription
+
+    async def make(self, *, buffer: bool = False) -> None:
+        """Does everything up to the reply.
+
+        Args:
+            buffer: put publications aside even where the position is not followed, until go_live().
+
+        Raises:
+            ClientError, Disconnect: why it cannot be made; abandon() has been called.
+        """
+        try:
+            await self._make(buffer)
+        except (BrokerError, PresenceError) as error:
+            self.abandon()
+            raise DISCONNECT_SERVER_ERROR from error
+        except BaseException:
+            self.abandon()
+            raise
+
+    async def _make(self, buffer: bool) -> None:
+        client, grant, subscription = self.client, self.grant, self.subscription
+        node = client.node
+        channel = subscription.channel = await node.interest.hold(self.name)
+        self._check_wanted()
+        positioned = grant.positioned or grant.recoverable
+        if positioned or buffer:
+            self._waiting = channel.joining[client] = []
+        if grant.presence:
+            await node.add_presence(self.name, client.id, client.info_in(self.name))
+            self._check_wanted()
+        found = Recovered(StreamPosition())
+        if positioned:
+            found = await read_stream(node, self.name, self.request, grant, self.tags_filter)
+            self._check_wanted()
+            await node.positions.reach(channel, found.top)
+            self._check_wanted()
+        entries = await patched_entries(found.publications) if self.delta else []
+        if positioned:
+            self._check_wanted()
+            self._merge(found)
+            self.position = found.top
+        if self.delta:
+            extend_entries(entries, found.publications)
+        else:
+            entries = [PublicationEntry(publication) for publication in found.publications]
+        self.last_offset = found.last_offset
+        self.result = self._result(found, entries)
+
+    def _merge(self, found: Recovered) -> None:
+        waiting = self._waiting
+        assert waiting is not None
+        if len(waiting) > WAITING_PUBLICATIONS:
+            raise DISCONNECT_INSUFFICIENT_STATE
+        merge_waiting(found, waiting, self.grant, self.delta, self.tags_filter)
+        waiting.clear()
+
+    def _check_wanted(self) -> None:
+        """While waiting, the client may have left or been unsubscribed."""
+        client = self.client
+        if client.state == CLOSED or client.subscriptions.get(self.name) is not self.subscription:
+            raise DISCONNECT_CONNECTION_CLOSED if client.state == CLOSED else DISCONNECT_SERVER_ERROR
+
+    def _result(self, found: Recovered, entries: list[PublicationEntry]) -> SubscribeResult:
+        grant, request = self.grant, self.request
+        positioned = grant.positioned or grant.recoverable
+        ttl = int(grant.expire_at - self.client.node.clock.time()) if grant.expire_at else 0
+        expires = bool(grant.expire_at) and grant.client_side_refresh
+        return SubscribeResult(
+            expires=expires,
+            ttl=max(ttl, 1) if expires else 0,
+            positioned=positioned,
+            recoverable=grant.recoverable,
+            epoch=found.top.epoch if positioned else "",
+            offset=(request.offset if found.recovered else found.top.offset) if positioned else 0,
+            publications=entries if found.recovered else [],
+            recovered=found.recovered,
+            was_recovering=request.recover or grant.auto_cache_recover,
+            data=grant.data,
+            delta=self.delta,
+        )
+
+    def go_live(self) -> None:
+        """Delivers what came since, and puts the subscriber into the hub. The reply is written by now."""
+        client, subscription = self.client, self.subscription
+        channel = subscription.channel
+        if channel is None or client.subscriptions.get(self.name) is not subscription or client.state == CLOSED:
+            self.abandon()
+            return
+        node = client.node
+        if not self._deliver_waiting():
+            self.abandon()
+            client.disconnect(DISCONNECT_INSUFFICIENT_STATE)
+            return
+        channel.joining.pop(client, None)
+        if subscription.flags & POSITIONED and self.position is not None:
+            node.positions.hold(
+                channel, self.position.offset, self.position.epoch, self.grant.history_meta_ttl_seconds
+            )
+        subscription.group = channel.add(
+            client, client.encoding, fossil=self.delta, tags_filter=self.tags_filter, base_offset=self.last_offset
+        )
+        if subscription.flags & PUSH_JOIN_LEAVE:
+            channel.watch(client, client.encoding)
+        node.counters.actions["add_subscription"] += 1
+        node.counters.subscriptions_accepted[client.labels[0]] += 1
+        node.counters.subscriptions_inflight[client.labels[0]] += 1
+        if subscription.flags & PRESENCE or subscription.expire_at:
+            duties.watch_subscriptions(client)
+        self._settle()
+
+    def _deliver_waiting(self) -> bool:
+        """Pushes what was put aside since the merge; returns False when there is a hole."""
+        for publication in self._waiting or ():
+            if self.position is not None and publication.offset:
+                if publication.offset <= self.position.offset:
+                    continue
+                if publication.offset != self.position.offset + 1:
+                    return False
+                self.position = StreamPosition(publication.offset, self.position.epoch)
+            if self.tags_filter is not None and not self.tags_filter.matches(publication.tags):
+                self.last_offset = 0
+                continue
+            frame = encode_publication(self.client.encoding, self.name, publication, self.delta, None)
+            if frame is None:
+                self.client.node._cannot_encode(self.client)
+                return True
+            self.client.node.flusher.put(self.client, frame)
+            self.last_offset = publication.offset
+        self._waiting = None
+        return True
+
+    async def announce(self) -> None:
+        """Publishes the join, where the namespace wants that; after the reply and going live."""
+        if self.subscription.flags & JOIN_LEAVE and self.subscription.live:
+            try:
+                await self.client.node.publish_join(self.name, self.client.info_in(self.name))
+            except BrokerError:
+                return  # joins are not part of the stream; presence tells who is there
+
+    def abandon(self) -> None:
+        """Undoes what was done."""
+        client, subscription = self.client, self.subscription
+        if client.subscriptions.get(self.name) is subscription:
+            del client.subscriptions[self.name]
+        self._settle()
+        channel = subscription.channel
+        if channel is None:
+            return
+        subscription.channel = None
+        if channel.joining.get(client) is self._waiting:
+            channel.joining.pop(client, None)
+        client.node.interest.release(channel)
+        if self.grant.presence:
+            remove_presence_later(client, self.name)
+
+    def _settle(self) -> None:
+        settled = self.subscription.settled
+        self.subscription.settled = None
+        if settled is not None and not settled.done():
+            settled.set_result(None)
+
+
+def _tags_filter(request: SubscribeRequest, grant: Grant) -> TagsFilter | None:
+    if request.tf is None:
+        return None
+    if not grant.tags_filter:
+        raise ERROR_BAD_REQUEST
+    try:
+        return compile_filter(request.tf)
+    except FilterError:
+        raise ERROR_BAD_REQUEST from None
+

@@ -1,0 +1,162 @@
+"""What a subscriber missed: read from the history and joined, without hole or double, to what came meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..fanout.prepared import patch_between
+from ..fanout.tags_filter import TagsFilter
+from ..interfaces import HistoryFilter
+from ..model import Publication, StreamPosition
+from ..model.errors import DISCONNECT_INSUFFICIENT_STATE, ERROR_UNRECOVERABLE_POSITION
+from ..node.positions import follows
+from ..protocol.commands import SubscribeRequest
+from ..protocol.results import PublicationEntry
+from .subscription import Grant
+
+if TYPE_CHECKING:
+    from ..node.node import Node
+
+REJECT_UNRECOVERED = 2
+"""Bit of the subscribe request's `flag`: error 112 in place of a subscription that could not recover."""
+
+SLICE_SECONDS = 0.004
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What reading a stream for a subscriber gave.
+
+    Attributes:
+        top: where the stream ends; the subscriber stands there when it goes live.
+        publications: what it missed, in order, filtered; only when recovered.
+        recovered: nothing is missing.
+        last_offset: offset of the last publication that it gets or has got, 0 when unknown; patches build on it.
+    """
+
+    top: StreamPosition
+    publications: list[Publication] = field(default_factory=list)
+    recovered: bool = False
+    last_offset: int = 0
+
+
+async def read_stream(
+    node: Node, channel: str, request: SubscribeRequest, grant: Grant, tags_filter: TagsFilter | None
+) -> Recovered:
+    """Reads what a subscription needs of a stream: its top, and what was missed where that is asked for.
+
+    Raises:
+        ClientError: 112, unrecovered and the request does not want that.
+        BrokerError: the broker cannot be read.
+    """
+    if grant.recoverable and (request.recover or grant.auto_cache_recover):
+        if grant.cache:
+            node.counters.actions["history_recover_cache"] += 1
+            found = await _read_cache(node, channel, request, grant, tags_filter)
+        else:
+            node.counters.actions["history_recover"] += 1
+            found = await _read_missed(node, channel, request, grant, tags_filter)
+            if not found.recovered and request.flag & REJECT_UNRECOVERED:
+                raise ERROR_UNRECOVERABLE_POSITION
+        node.counters.recoveries[(found.recovered, bool(found.publications))] += 1
+        if found.recovered:
+            node.counters.recovered_publications.observe(len(found.publications))
+        return found
+    node.counters.actions["history_stream_top"] += 1
+    _, top = await node.broker.history(channel, HistoryFilter(), grant.history_meta_ttl_seconds)
+    return Recovered(top)
+
+
+async def _read_missed(
+    node: Node, channel: str, request: SubscribeRequest, grant: Grant, tags_filter: TagsFilter | None
+) -> Recovered:
+    limit = node.client.recovery_max_publication_limit or -1
+    wanted = HistoryFilter(limit, StreamPosition(request.offset, ""))
+    missed, top = await node.broker.history(channel, wanted, grant.history_meta_ttl_seconds)
+    if request.epoch and request.epoch != top.epoch:
+        return Recovered(top)
+    # PUB/SUB may lag behind the history: never give again what the client has.
+    missed = [publication for publication in missed if publication.offset > request.offset]
+    if not follows(request.offset, missed, top.offset):
+        return Recovered(top)
+    last_offset = missed[-1].offset if missed else 0
+    if tags_filter is not None:
+        missed = [publication for publication in missed if tags_filter.matches(publication.tags)]
+        if not missed or missed[-1].offset != last_offset:
+            last_offset = 0
+    return Recovered(top, missed, True, last_offset)
+
+
+async def _read_cache(
+    node: Node, channel: str, request: SubscribeRequest, grant: Grant, tags_filter: TagsFilter | None
+) -> Recovered:
+    latest, top = await node.broker.history(channel, HistoryFilter(1, None, True), grant.history_meta_ttl_seconds)
+    has_it = request.offset > 0 and request.offset == top.offset and request.epoch == top.epoch
+    if not latest:
+        return Recovered(top, [], has_it)
+    newest = latest[0]
+    if newest.offset != top.offset:
+        return Recovered(top)
+    if has_it:
+        return Recovered(top, [], True)
+    if tags_filter is not None and not tags_filter.matches(newest.tags):
+        return Recovered(top)
+    return Recovered(top, [newest], True, newest.offset)
+
+
+def merge_waiting(
+    found: Recovered, waiting: list[Publication], grant: Grant, delta: bool, tags_filter: TagsFilter | None
+) -> None:
+    """Adds what came while the stream was read.
+
+    Args:
+        found: what was read; changed.
+        waiting: publications that came meanwhile, in order.
+        grant: of the subscription.
+        delta: it negotiated delta.
+        tags_filter: of the subscription.
+
+    Raises:
+        Disconnect: 3010, there is a hole between what was read and what came.
+    """
+    offset = found.top.offset
+    for publication in waiting:
+        if not publication.offset or publication.offset <= offset:
+            continue
+        if publication.offset != offset + 1:
+            raise DISCONNECT_INSUFFICIENT_STATE
+        offset = publication.offset
+        if tags_filter is not None and not tags_filter.matches(publication.tags):
+            found.last_offset = 0
+        elif found.recovered:
+            found.publications.append(publication)
+            found.last_offset = offset
+    found.top = StreamPosition(offset, found.top.epoch)
+    if grant.cache and not delta and len(found.publications) > 1:
+        del found.publications[:-1]
+
+
+async def patched_entries(publications: list[Publication]) -> list[PublicationEntry]:
+    """Returns the entries of a reply with delta: the first one is full, the others may be patches of the one before.
+
+    Patches are made in slices, so that a long list does not hold the loop.
+    """
+    entries: list[PublicationEntry] = []
+    started = time.perf_counter()
+    for number in range(len(publications)):
+        extend_entries(entries, publications, number + 1)
+        if time.perf_counter() - started > SLICE_SECONDS:
+            await asyncio.sleep(0)
+            started = time.perf_counter()
+    return entries
+
+
+def extend_entries(entries: list[PublicationEntry], publications: list[Publication], end: int | None = None) -> None:
+    """Adds the entries that a list of publications, up to `end`, has beyond those already made."""
+    for number in range(len(entries), len(publications) if end is None else end):
+        publication = publications[number]
+        patch = patch_between(publications[number - 1].data, publication.data) if number else None
+        entries.append(PublicationEntry(publication, fossil=True, patch=patch))

@@ -1,0 +1,125 @@
+"""The end of subscriptions: asked for by the client, by the server, or with the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ..interfaces import BrokerError, PresenceError
+from ..model import ClientInfo, Unsubscribe
+from ..model.errors import DISCONNECT_BAD_REQUEST
+from ..node.eager import run_eagerly
+from ..protocol.commands import UnsubscribeRequest
+from ..protocol.results import Unsubscribe as UnsubscribePush
+from ..protocol.results import UnsubscribeResult
+from .state import CLOSED
+from .subscription import JOIN_LEAVE, POSITIONED, PRESENCE, PUSH_JOIN_LEAVE, Subscription
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_background: set[asyncio.Task[None]] = set()
+"""Ends that wait for a remote engine, kept until they are done."""
+
+
+async def unsubscribe(client: Client, request: UnsubscribeRequest, command_id: int) -> None:
+    """Handles the command `unsubscribe`; a channel without subscription is answered like one with.
+
+    Raises:
+        Disconnect: 3501, no channel given.
+    """
+    if not request.channel:
+        raise DISCONNECT_BAD_REQUEST
+    subscription = client.subscriptions.get(request.channel)
+    if subscription is not None:
+        await subscription.wait_settled()
+        await end(client, request.channel)
+    client.reply(command_id, "unsubscribe", UnsubscribeResult())
+
+
+def detach(client: Client, channel: str) -> Subscription | None:
+    """Takes a subscription out of the connection and the hub, at once; returns it if it was live."""
+    subscription = client.subscriptions.pop(channel, None)
+    if subscription is None or subscription.group is None or subscription.channel is None:
+        return None
+    entry = subscription.channel
+    entry.remove(client, subscription.group)
+    subscription.group = None
+    subscription.channel = None
+    if subscription.flags & PUSH_JOIN_LEAVE:
+        entry.unwatch(client, client.encoding)
+    if subscription.flags & POSITIONED:
+        client.node.positions.release(entry)
+    client.node.interest.release(entry)
+    client.node.counters.actions["remove_subscription"] += 1
+    client.node.counters.subscriptions_inflight[client.labels[0]] -= 1
+    return subscription
+
+
+async def end(client: Client, channel: str) -> bool:
+    """Ends a live subscription: presence entry, leave, hub. Returns whether there was one."""
+    info = client.info_in(channel)
+    subscription = detach(client, channel)
+    if subscription is None:
+        return False
+    await retire(client, channel, subscription, info)
+    return True
+
+
+async def retire(client: Client, channel: str, subscription: Subscription, info: ClientInfo) -> None:
+    """Removes the presence entry and publishes the leave of a subscription that is detached already."""
+    try:
+        if subscription.flags & PRESENCE:
+            await client.node.remove_presence(channel, client.id)
+        if subscription.flags & JOIN_LEAVE:
+            await client.node.publish_leave(channel, info)
+    except (BrokerError, PresenceError) as error:
+        structlog.get_logger("centripetal.connection").warning(
+            "unsubscribe_incomplete", channel=channel, client=client.id, error=str(error)
+        )
+
+
+async def end_subscriptions(client: Client) -> None:
+    """Ends all subscriptions of a connection that is gone."""
+    ended = []
+    for channel in list(client.subscriptions):
+        info = client.info_in(channel)
+        subscription = detach(client, channel)
+        if subscription is not None and subscription.flags & (PRESENCE | JOIN_LEAVE):
+            ended.append((channel, subscription, info))
+    for channel, subscription, info in ended:
+        await retire(client, channel, subscription, info)
+
+
+def unsubscribe_quietly(client: Client, channel: str, reason: Unsubscribe) -> None:
+    """Ends a subscription by the server's will and tells the client, without waiting for the engine."""
+    info = client.info_in(channel)
+    subscription = detach(client, channel)
+    if subscription is None:
+        return
+    run_in_background(retire(client, channel, subscription, info))
+    push_unsubscribe(client, channel, reason)
+
+
+def push_unsubscribe(client: Client, channel: str, reason: Unsubscribe) -> None:
+    """Tells the client that the server ended a subscription."""
+    if client.state != CLOSED:
+        client.node.counters.server_unsubscribes[reason.code] += 1
+        client.push("unsubscribe", channel, UnsubscribePush(code=reason.code, reason=reason.reason))
+
+
+def remove_presence_later(client: Client, channel: str) -> None:
+    """Takes back the presence entry of a subscription that was not made."""
+    subscription = Subscription(flags=PRESENCE)
+    run_in_background(retire(client, channel, subscription, client.info_in(channel)))
+
+
+def run_in_background(coroutine) -> None:  # type: ignore[no-untyped-def]
+    """Runs a coroutine that handles its own failures."""
+    done, task = run_eagerly(coroutine)
+    if not done:
+        assert isinstance(task, asyncio.Task)
+        _background.add(task)
+        task.add_done_callback(_background.discard)

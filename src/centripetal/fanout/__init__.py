@@ -1,0 +1,1 @@
+"""Distribution inside one process: who gets what, prepared once, written once per turn of the loop."""

@@ -1,0 +1,92 @@
+"""What waits to be written to connections, and its writing: one joined write per connection and turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+OUTBOXES_A_SLICE = 400
+"""So many connections are written in one go: about two milliseconds."""
+
+FRAMES_A_WRITE = 64
+"""So many frames are joined into one write, so that the bound on a connection's buffer is checked in between."""
+
+
+class Outbox:
+    """The outgoing end of one connection.
+
+    Attributes:
+        pending: frames of this turn, in order. An outbox with pending frames is on the flusher's list, once.
+        write: writes bytes to the connection; its owner replaces it while the connection does not keep up.
+    """
+
+    __slots__ = ("pending", "write")
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.pending: list[bytes] = []
+        self.write = write
+
+
+class Flusher:
+    """Writes, once a turn, what was put into outboxes.
+
+    Attributes:
+        dirty: outboxes with pending frames, in the order of their first frame.
+    """
+
+    __slots__ = ("_scheduled", "dirty", "schedule")
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+        """Args: schedule: calls a function at the end of the turn, like `loop.call_soon`."""
+        self.dirty: list[Outbox] = []
+        self.schedule = schedule
+        self._scheduled = False
+
+    def put(self, outbox: Outbox, frame: bytes) -> None:
+        """Appends a frame to an outbox."""
+        pending = outbox.pending
+        if not pending:
+            self.dirty.append(outbox)
+            if not self._scheduled:
+                self._scheduled = True
+                self.schedule(self.flush)
+        pending.append(frame)
+
+    def wake(self) -> None:
+        """Has flush() called at the end of the turn; for those who append to `dirty` themselves."""
+        if not self._scheduled and self.dirty:
+            self._scheduled = True
+            self.schedule(self.flush)
+
+    def flush(self) -> None:
+        """Writes up to a slice of the dirty outboxes, and asks to be called again for the rest."""
+        dirty = self.dirty
+        if len(dirty) > OUTBOXES_A_SLICE:
+            batch = dirty[:OUTBOXES_A_SLICE]
+            del dirty[:OUTBOXES_A_SLICE]
+            self.schedule(self.flush)
+        else:
+            batch = dirty
+            self.dirty = []
+            self._scheduled = False
+        for outbox in batch:
+            pending = outbox.pending
+            outbox.pending = []
+            if len(pending) == 1:
+                outbox.write(pending[0])
+            elif len(pending) <= FRAMES_A_WRITE:
+                outbox.write(b"".join(pending))
+            else:
+                write_chunks(outbox, pending)
+
+    def flush_one(self, outbox: Outbox) -> None:
+        """Writes an outbox now, before its connection is closed. It stays on the list, with nothing pending."""
+        pending = outbox.pending
+        if pending:
+            outbox.pending = []
+            write_chunks(outbox, pending)
+
+
+def write_chunks(outbox: Outbox, pending: list[bytes]) -> None:
+    """Writes many frames as several joined writes."""
+    for start in range(0, len(pending), FRAMES_A_WRITE):
+        outbox.write(b"".join(pending[start : start + FRAMES_A_WRITE]))

@@ -1,0 +1,61 @@
+"""One publication, encoded once for each way in which its subscribers want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .fossil import bounded_delta
+
+if TYPE_CHECKING:
+    from .hub import Group
+
+Encode = Callable[[Any, str, Any, bool, "bytes | None"], "bytes | None"]
+"""(encoding, channel, publication, fossil, patch) -> the frame, or None when the encoding cannot carry the data."""
+
+
+class Prepared:
+    """The frames of one publication, made when first asked for."""
+
+    __slots__ = ("_base", "_channel", "_encode", "_frames", "_patch", "_patched", "_publication")
+
+    def __init__(self, encode: Encode, channel: str, publication: Any, base: Any) -> None:
+        """Args: base: the publication that patches build on, None when there must be none."""
+        self._encode = encode
+        self._channel = channel
+        self._publication = publication
+        self._base = base
+        self._frames: dict[tuple[Any, bool, bool], bytes | None] = {}
+        self._patch: bytes | None = None
+        self._patched = False
+
+    def full(self, group: Group) -> bytes | None:
+        """Returns the frame with the whole payload, in the form of the group's subscribers."""
+        return self._frame(group.encoding, group.fossil, None)
+
+    def for_ready(self, group: Group) -> bytes | None:
+        """Returns the frame for subscribers that have the base: a patch where they want one and it is smaller."""
+        return self._frame(group.encoding, group.fossil, self.patch() if group.fossil else None)
+
+    def patch(self) -> bytes | None:
+        """Returns the patch from the base, None when there is none or it is not smaller than the payload."""
+        if not self._patched:
+            self._patched = True
+            if self._base is not None:
+                self._patch = patch_between(self._base.data, self._publication.data)
+        return self._patch
+
+    def _frame(self, encoding: Any, fossil: bool, patch: bytes | None) -> bytes | None:
+        key = (encoding, fossil, patch is not None)
+        try:
+            return self._frames[key]
+        except KeyError:
+            frame = self._encode(encoding, self._channel, self._publication, fossil, patch)
+            self._frames[key] = frame
+            return frame
+
+
+def patch_between(source: bytes, target: bytes) -> bytes | None:
+    """Returns a Fossil delta from source to target, None when it would not be smaller or cost too much to find."""
+    patch = bounded_delta(source, target)
+    return patch if patch is not None and len(patch) < len(target) else None

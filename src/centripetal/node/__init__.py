@@ -1,0 +1,1 @@
+"""One server in the cluster: publish path, interest, namespaces, registry, clockwork."""

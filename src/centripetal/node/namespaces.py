@@ -1,0 +1,94 @@
+"""Channel names: which namespace a channel is in, which options hold there, whether the name is well formed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import re2
+
+from ..model.errors import ERROR_UNKNOWN_CHANNEL
+from .settings import ChannelOptions, ChannelSettings
+
+
+class Rules(NamedTuple):
+    """What holds for the channels of one namespace.
+
+    Attributes:
+        options: the namespace's options, with the global defaults filled in.
+        name_pattern: compiled `channel_regex`, None without one.
+        history_meta_ttl_seconds: effective `history_meta_ttl`.
+    """
+
+    options: ChannelOptions
+    name_pattern: re2.Pattern | None  # type: ignore[name-defined]
+    history_meta_ttl_seconds: float
+
+
+class Namespaces:
+    """The options `channel.*`, made ready for look-ups by channel name."""
+
+    def __init__(self, settings: ChannelSettings) -> None:
+        self.settings = settings
+        self._boundary = settings.namespace_boundary
+        self._prefix = settings.private_prefix
+        self._rules = {namespace.name: self._rules_of(namespace) for namespace in settings.namespaces}
+        self._rules[""] = self._rules_of(settings.without_namespace)
+
+    def _rules_of(self, options: ChannelOptions) -> Rules:
+        if not options.publication_data_format and self.settings.publication_data_format:
+            options = msgspec.structs.replace(options, publication_data_format=self.settings.publication_data_format)
+        pattern = re2.compile(options.channel_regex) if options.channel_regex else None
+        return Rules(options, pattern, options.history_meta_ttl or self.settings.history_meta_ttl)
+
+    def split(self, channel: str) -> tuple[str, str]:
+        """Returns the namespace's name and the rest of the channel's name; `("", channel)` without a namespace."""
+        prefix = self._prefix
+        trimmed = channel[len(prefix) :] if prefix and channel.startswith(prefix) else channel
+        if self._boundary:
+            namespace, boundary, rest = trimmed.partition(self._boundary)
+            if boundary:
+                return namespace, rest
+        return "", channel
+
+    def rules_of(self, channel: str) -> Rules:
+        """Returns what holds for a channel.
+
+        Raises:
+            ClientError: 102, the namespace is not configured.
+        """
+        rules = self._rules.get(self.split(channel)[0])
+        if rules is None:
+            raise ERROR_UNKNOWN_CHANNEL
+        return rules
+
+    def options_of(self, channel: str) -> ChannelOptions:
+        """Returns the options that hold for a channel; raises as rules_of()."""
+        return self.rules_of(channel).options
+
+    def is_valid_name(self, channel: str) -> bool:
+        """Whether the name fits `channel_regex`, or is ASCII where there is none; raises as rules_of()."""
+        pattern = self.rules_of(channel).name_pattern
+        if pattern is not None:
+            return pattern.search(self.split(channel)[1]) is not None
+        return channel.isascii()
+
+    def is_private(self, channel: str) -> bool:
+        """Whether the channel starts with `channel.private_prefix`."""
+        return bool(self._prefix) and channel.startswith(self._prefix)
+
+    def is_user_limited(self, channel: str) -> bool:
+        """Whether the name lists users behind `channel.user_boundary`."""
+        boundary = self.settings.user_boundary
+        return bool(boundary) and boundary in channel
+
+    def lists_user(self, channel: str, user: str) -> bool:
+        """Whether a user-limited name lists the user."""
+        listed = channel.rpartition(self.settings.user_boundary)[2]
+        separator = self.settings.user_separator
+        return user in listed.split(separator) if separator else user == listed
+
+    def personal_channel(self, user: str, namespace: str) -> str:
+        """Returns the personal channel of a user (`client.subscribe_to_user_personal_channel`)."""
+        name = self.settings.user_boundary + user
+        return f"{namespace}{self.settings.namespace_boundary}{name}" if namespace else name

@@ -1,0 +1,284 @@
+"""One server in the cluster: channels, connections and what the server API does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+
+from ..fanout.hub import Channel, Hub
+from ..fanout.outbox import Flusher, Outbox
+from ..interfaces import (
+    Broker,
+    Clock,
+    HistoryFilter,
+    PresenceManager,
+    PresenceStats,
+    PublishOptions,
+    PublishResult,
+    SubscriptionOverrides,
+    SystemClock,
+    TokenVerifier,
+)
+from ..model import ClientInfo, Disconnect, Publication, StreamPosition
+from ..model.errors import DISCONNECT_INAPPROPRIATE_PROTOCOL
+from .counters import Counters
+from .delivery import Delivery, encode_publication
+from .info import NodeInfo
+from .interest import Interest
+from .namespaces import Namespaces
+from .patterns import compile_pattern
+from .positions import Positions
+from .registry import Registry
+from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
+from .ticker import Ticker
+
+
+class Node:
+    """Everything that the connections of one process share. Make it inside a running event loop.
+
+    Attributes:
+        id: random id of this node.
+        name, version: as clients and the API see them.
+        client: the options `client.*`.
+        namespaces: the options `channel.*`.
+        tokens: verifies JSON Web Tokens, None when nothing does.
+        registry: authenticated connections.
+        hub, interest, positions: channels with subscribers here.
+        flusher: writes outboxes once a turn.
+        ticker: the timing wheel of the connections.
+        counters: for metrics.
+        stopping: new connections are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        presence: PresenceManager,
+        client: ClientSettings | None = None,
+        channel: ChannelSettings | None = None,
+        rpc: RpcSettings | None = None,
+        node: NodeSettings | None = None,
+        tokens: TokenVerifier | None = None,
+        clock: Clock | None = None,
+        version: str = "0.0.0",
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.id = str(uuid.uuid4())
+        self.version = version
+        self.client = client or ClientSettings()
+        self.namespaces = Namespaces(channel or ChannelSettings())
+        self.rpc = rpc or RpcSettings()
+        self.settings = node or NodeSettings()
+        self.name = self.settings.name or self.id
+        self.clock: Clock = clock or SystemClock()
+        self.tokens = tokens
+        self.broker = broker
+        self.presence_manager = presence
+        self.counters = Counters()
+        self.registry = Registry()
+        self.flusher = Flusher(loop.call_soon)
+        self.hub = Hub(self.flusher, encode_publication, loop.call_soon, self._cannot_encode)
+        self.delivery = Delivery(self.hub, self.counters)
+        self.interest = Interest(self.hub, broker)
+        self.positions = Positions(
+            broker,
+            self.clock,
+            self.delivery.deliver,
+            self._lose_position,
+            check_delay_seconds=self.client.channel_position_check_delay,
+            max_time_lag_seconds=self.client.channel_position_max_time_lag,
+        )
+        self.delivery.positions = self.positions
+        self.ticker = Ticker(self.clock, loop)
+        self.ticker.every_second.append(self.positions.check_due)
+        self.node_info = NodeInfo(self)
+        self.stopping = False
+        broker.bind(self.delivery)
+
+    async def start(self) -> None:
+        """Starts the engine and the clockwork.
+
+        Raises:
+            BrokerError, PresenceError: the engine cannot be reached.
+        """
+        await self.broker.start()
+        await self.presence_manager.start()
+        self.ticker.start()
+
+    async def stop(self) -> None:
+        """Stops both; connections must be gone by now."""
+        self.ticker.stop()
+        await self.presence_manager.stop()
+        await self.broker.stop()
+
+    def _cannot_encode(self, outbox: Outbox) -> None:
+        """A publication cannot be carried by this subscriber's encoding (not JSON, to a JSON client)."""
+        outbox.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)  # type: ignore[attr-defined]
+
+    def _lose_position(self, channel: Channel) -> None:
+        """Tells the positioned subscribers of a channel that continuity is lost."""
+        for group in list(channel.groups.values()):
+            for outbox in list(group):
+                outbox.lose_position(channel.name)  # type: ignore[attr-defined]
+
+    # Publishing and streams
+
+    def history_meta_ttl_seconds(self, options: ChannelOptions) -> float:
+        """Returns how long offset and epoch of channels with these options are kept."""
+        return options.history_meta_ttl or self.namespaces.settings.history_meta_ttl
+
+    async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
+        """Publishes to a channel.
+
+        Args:
+            channel: any name.
+            data: JSON text or bytes.
+            options: how it is stored and sent.
+
+        Raises:
+            BrokerError: the broker cannot take it.
+        """
+        counters = self.counters
+        counters.publications_sent += 1
+        result = await self.broker.publish(channel, data, options)
+        if result.suppressed:
+            counters.publish_suppressed[result.reason] += 1
+        return result
+
+    async def history(
+        self, channel: str, wanted: HistoryFilter, history_meta_ttl_seconds: float = 0.0
+    ) -> tuple[list[Publication], StreamPosition]:
+        """Reads a channel's stream; see Broker.history()."""
+        self.counters.actions["history"] += 1
+        return await self.broker.history(channel, wanted, history_meta_ttl_seconds)
+
+    async def remove_history(self, channel: str) -> None:
+        """Removes a channel's publications; offset and epoch go on."""
+        self.counters.actions["history_remove"] += 1
+        await self.broker.remove_history(channel)
+
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+        """Returns who is in a channel, by connection id."""
+        self.counters.actions["presence"] += 1
+        return await self.presence_manager.presence(channel)
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """Returns how many are in a channel."""
+        self.counters.actions["presence_stats"] += 1
+        return await self.presence_manager.stats(channel)
+
+    async def add_presence(self, channel: str, client: str, info: ClientInfo) -> None:
+        """Adds or renews a connection's entry in a channel."""
+        self.counters.actions["add_presence"] += 1
+        await self.presence_manager.add(channel, client, info)
+
+    async def remove_presence(self, channel: str, client: str) -> None:
+        """Removes it."""
+        self.counters.actions["remove_presence"] += 1
+        await self.presence_manager.remove(channel, client)
+
+    async def publish_join(self, channel: str, info: ClientInfo) -> None:
+        """Tells the channel that a client came."""
+        self.counters.joins_sent += 1
+        await self.broker.publish_join(channel, info)
+
+    async def publish_leave(self, channel: str, info: ClientInfo) -> None:
+        """Tells the channel that a client left."""
+        self.counters.leaves_sent += 1
+        await self.broker.publish_leave(channel, info)
+
+    # Connections, as the server API steers them
+
+    async def subscribe_user(
+        self,
+        user: str,
+        channel: str,
+        *,
+        client: str = "",
+        session: str = "",
+        expire_at: int = 0,
+        info: bytes = b"",
+        data: bytes = b"",
+        recover_since: StreamPosition | None = None,
+        overrides: SubscriptionOverrides | None = None,
+    ) -> None:
+        """Adds a server-side subscription to a user's connections (API method `subscribe`).
+
+        Args:
+            user: user id, empty for anonymous connections.
+            channel: any name; permissions are not asked.
+            client, session: narrow it to one connection.
+            expire_at: Unix seconds, 0 for never.
+            info: channel info.
+            data: goes to the client.
+            recover_since: sends what was published after this position.
+            overrides: replaced namespace options.
+
+        Raises:
+            ClientError: 102, unknown namespace; 105, already subscribed; 110, expired already.
+        """
+        for connection in self.registry.of_user(user, client, session):
+            await connection.subscribe_by_server(
+                channel, expire_at=expire_at, info=info, data=data, recover_since=recover_since, overrides=overrides
+            )
+
+    async def unsubscribe_user(self, user: str, channel: str, *, client: str = "", session: str = "") -> None:
+        """Ends a subscription of a user's connections, all of them with an empty channel (API method `unsubscribe`)."""
+        for connection in self.registry.of_user(user, client, session):
+            await connection.unsubscribe_by_server(channel)
+
+    async def disconnect_user(
+        self, user: str, disconnect: Disconnect, *, client: str = "", session: str = "", whitelist: Sequence[str] = ()
+    ) -> None:
+        """Ends a user's connections, but for the ids in the whitelist (API method `disconnect`)."""
+        spared = set(whitelist)
+        for connection in self.registry.of_user(user, client, session):
+            if connection.id not in spared:
+                connection.disconnect(disconnect)
+
+    async def refresh_user(
+        self,
+        user: str,
+        *,
+        client: str = "",
+        session: str = "",
+        expired: bool = False,
+        expire_at: int = 0,
+        info: bytes | None = None,
+    ) -> None:
+        """Changes the expiry of a user's connections (API method `refresh`).
+
+        Args:
+            user, client, session: whose.
+            expired: ends them with 3005.
+            expire_at: Unix seconds of the new expiry, 0 for none.
+            info: replaces the connection info.
+        """
+        for connection in self.registry.of_user(user, client, session):
+            connection.refresh_by_server(expired=expired, expire_at=expire_at, info=info)
+
+    async def channels(self, pattern: str = "") -> dict[str, int]:
+        """Returns the channels with subscribers and how many each has.
+
+        Args:
+            pattern: glob; empty for all.
+
+        Raises:
+            PatternError: the glob is broken.
+        """
+        channels = self.hub.channels
+        if not pattern:
+            return {name: channel.num_live for name, channel in channels.items() if channel.num_live}
+        matches = compile_pattern(pattern)
+        return {name: channel.num_live for name, channel in channels.items() if channel.num_live and matches(name)}
+
+    async def info(self) -> list[dict[str, object]]:
+        """Returns a description of each node, in the wire names of `NodeResult`."""
+        return [self.node_info.describe()]
+
+    @property
+    def num_clients(self) -> int:
+        """Authenticated connections."""
+        return len(self.registry.clients)

@@ -1,0 +1,244 @@
+"""Where the positioned subscribers of a channel stand: one position for all of them in this process.
+
+A publication that does not follow on the position shows that some were missed. The node then reads them from the
+broker, once, and delivers them in order; only if it cannot do so are the subscribers told that continuity is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from ..fanout.hub import Channel
+from ..interfaces import Broker, BrokerError, Clock, HistoryFilter
+from ..model import Publication, StreamPosition
+
+HEALED_PUBLICATIONS = 10_000
+"""At most so many missed publications are read to close a gap."""
+
+PUBLICATIONS_A_SLICE = 100
+"""So many missed publications are delivered in one go."""
+
+Arrival = tuple[Publication, StreamPosition, bool, "Publication | None"]
+"""(publication, position, use_delta, previous) as a broker gives it to its events."""
+
+
+class Position:
+    """The place of a channel's positioned subscribers.
+
+    Attributes:
+        offset, epoch: of the last publication that they got.
+        holders: how many of them there are.
+        checked_at: monotonic seconds of the last comparison with the broker.
+        suspicious: the last comparison failed; the next one decides.
+        waiting: publications that arrive while a gap is being closed; None otherwise.
+    """
+
+    __slots__ = ("checked_at", "epoch", "history_meta_ttl_seconds", "holders", "offset", "suspicious", "waiting")
+
+    def __init__(self, offset: int, epoch: str, now: float, history_meta_ttl_seconds: float) -> None:
+        self.offset = offset
+        self.epoch = epoch
+        self.holders = 0
+        self.checked_at = now
+        self.suspicious = False
+        self.waiting: deque[Arrival] | None = None
+        self.history_meta_ttl_seconds = history_meta_ttl_seconds
+
+
+class Positions:
+    """Follows the positions of all channels with positioned subscribers."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        deliver: Callable[[Channel, Publication, Publication | None], None],
+        lose: Callable[[Channel], None],
+        *,
+        check_delay_seconds: float,
+        max_time_lag_seconds: float,
+    ) -> None:
+        """Makes an empty set of positions.
+
+        Args:
+            broker: where missed publications are read.
+            clock: the time.
+            deliver: hands a publication to a channel's subscribers, with the base of patches.
+            lose: tells a channel's positioned subscribers that continuity is lost.
+            check_delay_seconds: `client.channel_position_check_delay`; 0 for no checks.
+            max_time_lag_seconds: `client.channel_position_max_time_lag`; 0 for no bound.
+        """
+        self._broker = broker
+        self._clock = clock
+        self._deliver = deliver
+        self._lose = lose
+        self._check_delay_seconds = check_delay_seconds
+        self._max_time_lag_seconds = max_time_lag_seconds
+        self._due: dict[Channel, None] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def hold(self, channel: Channel, offset: int, epoch: str, history_meta_ttl_seconds: float) -> None:
+        """Counts a positioned subscriber that stands at this position; the channel's must be no other."""
+        position = channel.position
+        if position is None:
+            now = self._clock.monotonic()
+            position = channel.position = Position(offset, epoch, now, history_meta_ttl_seconds)
+            if self._check_delay_seconds > 0:
+                self._due[channel] = None
+        position.holders += 1
+
+    def release(self, channel: Channel) -> None:
+        """Counts one less."""
+        position = channel.position
+        if position is None:
+            return
+        position.holders -= 1
+        if position.holders <= 0:
+            channel.position = None
+            self._due.pop(channel, None)
+
+    async def reach(self, channel: Channel, top: StreamPosition) -> None:
+        """Brings a channel to a position that was read from the history, before somebody goes live there."""
+        position = channel.position
+        if position is None or (position.epoch == top.epoch and position.offset >= top.offset):
+            return
+        if position.epoch not in ("", top.epoch):
+            self._lose_all(channel)
+        elif position.waiting is None:
+            position.waiting = deque()
+            await self._heal(channel, position)
+        else:
+            while channel.position is position and position.waiting is not None:
+                await asyncio.sleep(0)
+
+    def accept(self, channel: Channel, arrival: Arrival) -> bool:
+        """Decides about a publication that has an offset.
+
+        Returns:
+            Whether to deliver it now; otherwise it was had before, or waits until a gap is closed.
+        """
+        position = channel.position
+        if position.waiting is not None:
+            position.waiting.append(arrival)
+            return False
+        publication, top = arrival[0], arrival[1]
+        if top.epoch != position.epoch:
+            if position.epoch:
+                self._lose_all(channel)
+                return True
+            position.epoch = top.epoch
+        if publication.offset == position.offset + 1:
+            if self._max_time_lag_seconds and self._lags(publication):
+                self._lose_all(channel)
+                return True
+            position.offset = publication.offset
+            return True
+        if publication.offset > position.offset:
+            position.waiting = deque([arrival])
+            self._start(self._heal(channel, position))
+        return False
+
+    def _lags(self, publication: Publication) -> bool:
+        if not publication.time_ms:
+            return False
+        return self._clock.time() - publication.time_ms / 1000 > self._max_time_lag_seconds
+
+    def _lose_all(self, channel: Channel) -> None:
+        channel.position = None
+        self._due.pop(channel, None)
+        self._lose(channel)
+
+    async def _heal(self, channel: Channel, position: Position) -> None:
+        """Reads what was missed and delivers it; then what arrived meanwhile."""
+        try:
+            healed = await self._deliver_missed(channel, position)
+        except BrokerError as error:
+            structlog.get_logger("centripetal.node").warning("gap_not_closed", channel=channel.name, error=str(error))
+            healed = False
+        waiting, position.waiting = position.waiting, None
+        if channel.position is position and not healed:
+            self._lose_all(channel)
+        for arrival in waiting or ():
+            publication, _, use_delta, previous = arrival
+            if channel.position is None or self.accept(channel, arrival):
+                self._deliver(channel, publication, previous if use_delta else None)
+
+    async def _deliver_missed(self, channel: Channel, position: Position) -> bool:
+        since = StreamPosition(position.offset, position.epoch)
+        missed, top = await self._broker.history(
+            channel.name, HistoryFilter(HEALED_PUBLICATIONS, since), position.history_meta_ttl_seconds
+        )
+        if not position.epoch:
+            position.epoch = top.epoch
+        if top.epoch != position.epoch or not follows(position.offset, missed, top.offset):
+            return False
+        for number, publication in enumerate(missed, 1):
+            if channel.position is not position:
+                return True
+            position.offset = publication.offset
+            self._deliver(channel, publication, None)
+            if number % PUBLICATIONS_A_SLICE == 0:
+                await asyncio.sleep(0)
+        position.checked_at = self._clock.monotonic()
+        return True
+
+    def check_due(self) -> None:
+        """Compares positions with the broker's, of those channels whose time has come."""
+        now = self._clock.monotonic()
+        for channel in list(self._due)[:PUBLICATIONS_A_SLICE]:
+            position = channel.position
+            if position is not None and now - position.checked_at < self._check_delay_seconds:
+                break
+            del self._due[channel]
+            if position is not None:
+                position.checked_at = now
+                self._due[channel] = None
+                self._start(self._check(channel, position))
+
+    async def _check(self, channel: Channel, position: Position) -> None:
+        """Compares a position with the stream's top. One that differs is confirmed before anybody is told."""
+        try:
+            _, top = await self._broker.history(channel.name, HistoryFilter(), position.history_meta_ttl_seconds)
+        except BrokerError:
+            return  # the next check comes
+        if channel.position is not position or position.waiting is not None:
+            return
+        if top.epoch == position.epoch and top.offset == position.offset:
+            position.suspicious = False
+        elif top.epoch == position.epoch and top.offset > position.offset and not position.suspicious:
+            position.suspicious = True  # it may still be on its way
+            asyncio.get_running_loop().call_later(1.0, self._confirm, channel, position)
+        elif top.epoch == position.epoch and top.offset > position.offset:
+            position.suspicious = False
+            position.waiting = deque()
+            await self._heal(channel, position)
+        elif not position.suspicious:
+            position.suspicious = True
+            asyncio.get_running_loop().call_later(1.0, self._confirm, channel, position)
+        elif top.epoch != position.epoch or top.offset < position.offset:
+            self._lose_all(channel)
+
+    def _confirm(self, channel: Channel, position: Position) -> None:
+        if channel.position is position and position.suspicious:
+            self._start(self._check(channel, position))
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def follows(offset: int, publications: list[Publication], top: int) -> bool:
+    """Whether publications lead from an offset to the top without a hole."""
+    if not publications:
+        return offset == top
+    return (
+        publications[0].offset == offset + 1
+        and publications[-1].offset == top
+        and len(publications) == top - offset
+    )

@@ -1,0 +1,1 @@
+"""The standalone server: a configuration becomes a node behind listeners."""

@@ -1,0 +1,176 @@
+"""Runs the server until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+import structlog
+from starlette.routing import BaseRoute
+
+from .. import __version__
+from ..auth.keys import TokenSettingsError
+from ..config import ConfigError, LoadedConfig, validate
+from ..config.unbuilt import refuse_unbuilt
+from ..model.errors import DISCONNECT_SHUTDOWN
+from ..node.namespaces import Namespaces
+from ..node.node import Node
+from ..observability.logs import configure_logging
+from .build import Door, build_doors, build_node, token_verifier, write_pid_file
+
+CLIENTS_A_SLICE = 100
+"""So many clients are disconnected in one go at shutdown."""
+
+LONGEST_FAREWELL_SECONDS = 10.0
+"""Clients are disconnected over at most so long, whatever `shutdown.timeout` allows."""
+
+YOUNG_OBJECTS = 50_000
+"""Garbage collection looks at young objects after so many allocations; connections are freed by reference count."""
+
+logger = structlog.get_logger("centripetal.server")
+
+
+def serve(
+    loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_routes: Sequence[BaseRoute] = ()
+) -> int:
+    """Runs a server with a configuration.
+
+    Args:
+        loaded: the configuration and where it came from.
+        reload: reads it again, at SIGHUP.
+        extra_routes: further pages of the external listener.
+
+    Returns:
+        The process's exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start or had to be cut off.
+    """
+    config = loaded.config
+    try:
+        close_log = configure_logging(config.log)
+    except OSError as error:
+        structlog.get_logger("centripetal.server").critical("log_file_not_opened", option="log.file", error=str(error))
+        return 1
+    try:
+        validate(config)
+        refuse_unbuilt(config)
+        return _run(Server(loaded, reload, extra_routes))
+    except (ConfigError, TokenSettingsError) as error:
+        logger.critical("config_refused", error=str(error))
+        return 1
+    except OSError as error:
+        logger.critical("start_failed", error=str(error))
+        return 1
+    finally:
+        close_log()
+
+
+def _run(server: Server) -> int:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(server.run())
+    return uvloop.run(server.run())
+
+
+class Server:
+    """A node behind its listeners, from start to the end by a signal.
+
+    Attributes:
+        node: once it runs.
+        doors: its listeners.
+    """
+
+    node: Node
+    doors: list[Door]
+
+    def __init__(
+        self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig], extra_routes: Sequence[BaseRoute] = ()
+    ) -> None:
+        self._loaded = loaded
+        self._reload = reload
+        self._extra_routes = extra_routes
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Starts, waits for the signal, and stops; returns the exit code."""
+        config = self._loaded.config
+        self._tell_sources()
+        self.node = build_node(config)
+        self.doors = build_doors(config, self.node, self._extra_routes)
+        await self.node.start()
+        for door in self.doors:
+            await door.listener.start(door.address, door.port)
+            logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
+        if config.pid_file:
+            write_pid_file(config.pid_file)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, 50, 100)
+        await self._stop.wait()
+        return await self._shut_down()
+
+    def _tell_sources(self) -> None:
+        loaded = self._loaded
+        logger.info("starting", version=__version__, pid=os.getpid(), config=loaded.path or "", found=loaded.file_found)
+        if loaded.path and not loaded.file_found:
+            logger.warning("config_file_not_found", path=loaded.path)
+        for key in loaded.unknown_keys:
+            logger.warning("unknown key in configuration file", key=key)
+        for variable in loaded.unknown_environment:
+            logger.warning("unknown var in environment", var=variable)
+
+    def reload(self) -> None:
+        """Applies what changed of channels, tokens and client limits; a configuration with a mistake is not applied."""
+        try:
+            loaded = self._reload()
+            validate(loaded.config)
+            refuse_unbuilt(loaded.config)
+            tokens = token_verifier(loaded.config, self.node.clock)
+        except (ConfigError, TokenSettingsError, OSError) as error:
+            logger.error("reload_refused", error=str(error))
+            return
+        self.node.namespaces = Namespaces(loaded.config.channel)
+        self.node.client = loaded.config.client
+        self.node.tokens = tokens
+        self._loaded = loaded
+        logger.info("reloaded")
+
+    async def _shut_down(self) -> int:
+        """Stops accepting, says goodbye to the clients, and ends; all within `shutdown.timeout`."""
+        timeout = self._loaded.config.shutdown.timeout
+        logger.info("stopping", clients=self.node.num_clients)
+        self.node.stopping = True
+        try:
+            async with asyncio.timeout(timeout):
+                for door in self.doors:
+                    door.listener.stop_accepting()
+                await self.disconnect_clients(min(timeout / 2, LONGEST_FAREWELL_SECONDS))
+                for door in self.doors:
+                    await door.listener.close()
+                await self.node.stop()
+        except TimeoutError:
+            logger.critical("shutdown timeout reached")
+            return 1
+        finally:
+            if self._loaded.config.pid_file:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._loaded.config.pid_file)
+        logger.info("stopped")
+        return 0
+
+    async def disconnect_clients(self, seconds: float) -> None:
+        """Disconnects all clients with 3001, spread over a time that grows with their number up to a bound."""
+        clients = list(self.node.registry.clients.values())
+        slices = range(0, len(clients), CLIENTS_A_SLICE)
+        pause = min(0.02, seconds / max(len(slices), 1))
+        for start in slices:
+            for client in clients[start : start + CLIENTS_A_SLICE]:
+                client.disconnect(DISCONNECT_SHUTDOWN)
+            await asyncio.sleep(pause)
