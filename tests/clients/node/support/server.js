@@ -1,0 +1,119 @@
+// Starts the server under test on a free port, and calls its HTTP API.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const CONFIG = new URL('../../config.json', import.meta.url);
+const START_LIMIT_MS = 20_000;
+const STOP_LIMIT_MS = 10_000;
+
+/** A running server. Make one with startServer(). */
+class Server {
+  constructor(port, config, child, folder) {
+    this.port = port;
+    this.apiKey = config.http_api.key;
+    this.secret = config.client.token.hmac_secret_key;
+    this.child = child;
+    this.folder = folder;
+  }
+
+  url(query = '') {
+    return `ws://127.0.0.1:${this.port}/connection/websocket${query}`;
+  }
+
+  /** Calls a method of the server API and returns its result; throws on any error. */
+  async api(method, params) {
+    const response = await fetch(`http://127.0.0.1:${this.port}/api/${method}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'X-API-Key': this.apiKey },
+      body: JSON.stringify(params),
+    });
+    if (!response.ok) throw new Error(`${method}: HTTP ${response.status}`);
+    const body = await response.json();
+    if (body.error) throw new Error(`${method}: ${body.error.code} ${body.error.message}`);
+    return body.result;
+  }
+
+  publish(channel, data, options = {}) {
+    return this.api('publish', { channel, data, ...options });
+  }
+
+  /** Sends SIGTERM and returns the exit code once the process has ended. */
+  async stop() {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const ended = new Promise((resolve) => this.child.once('exit', resolve));
+      this.child.kill('SIGTERM');
+      const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_LIMIT_MS);
+      await ended;
+      clearTimeout(timer);
+    }
+    await rm(this.folder, { recursive: true, force: true });
+    return this.child.exitCode;
+  }
+}
+
+/**
+ * Starts the command in CENTRIPETAL_SERVER (`centripetal` when unset) with the tests' configuration.
+ *
+ * @param {object} overlay options laid over config.json
+ */
+export async function startServer(overlay = {}) {
+  const port = await freePort();
+  const base = JSON.parse(await readFile(CONFIG, 'utf8'));
+  const config = merge(merge(base, overlay), { http_server: { port } });
+  const folder = await mkdtemp(path.join(tmpdir(), 'centripetal-'));
+  const file = path.join(folder, 'config.json');
+  await writeFile(file, JSON.stringify(config));
+  const [program, ...words] = (process.env.CENTRIPETAL_SERVER || 'centripetal').split(/\s+/);
+  const child = spawn(program, [...words, '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let output = '';
+  child.stderr.on('data', (chunk) => (output = (output + chunk).slice(-4000)));
+  child.on('error', (error) => (output += error.message));
+  const server = new Server(port, config, child, folder);
+  try {
+    await becomesHealthy(server);
+  } catch (error) {
+    await server.stop();
+    throw new Error(`${program} did not start: ${error.message}\n${output}`);
+  }
+  return server;
+}
+
+async function becomesHealthy(server) {
+  const limit = Date.now() + START_LIMIT_MS;
+  for (;;) {
+    if (server.child.exitCode !== null) throw new Error(`it ended with ${server.child.exitCode}`);
+    if (server.child.pid === undefined) throw new Error('the program cannot be run');
+    const healthy = await fetch(`http://127.0.0.1:${server.port}/health`).then((r) => r.ok, () => false);
+    if (healthy) return;
+    if (Date.now() > limit) throw new Error(`not healthy after ${START_LIMIT_MS} ms`);
+    await pause(25);
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+function merge(base, overlay) {
+  const result = { ...base };
+  for (const [key, value] of Object.entries(overlay)) {
+    const both = isObject(value) && isObject(base[key]);
+    result[key] = both ? merge(base[key], value) : value;
+  }
+  return result;
+}
+
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
