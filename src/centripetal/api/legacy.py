@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from .errors import BAD_REQUEST, NOT_FOUND, ApiError
 from .json_requests import BadBody, decode_json, decode_request
 from .json_results import encode_error, encode_members, encode_result
 from .methods import METHODS, Methods
-from .requests import InfoRequest, Request, Uint32
+from .requests import InfoRequest, Int64, Request, Uint32
 from .results import Result
 from .time_slice import TimeSlice
 
@@ -39,7 +38,7 @@ class LegacyCommand(Request):
     """One command; without a method it is number 0, publish."""
 
     id: Uint32 | None = 0
-    method: str | Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    method: str | Int64 = 0
     params: Raw = Raw()
 
 
