@@ -1,0 +1,441 @@
+"""One TCP connection at the front door: HTTP/1.x until something else takes it over.
+
+Requests of a connection are served strictly one after the other; what comes meanwhile waits as raw bytes with reading
+paused. An idle connection holds no parser, no buffer and no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ..interfaces.request import HttpResponse
+from ..node.eager import run_eagerly
+from .bodies import BadBody, ChunkedBody
+from .deadlines import Expiring
+from .endpoints import HttpEndpoint, UpgradeEndpoint
+from .fallback import FallbackProtocol
+from .heads import CHUNKED, BadHead, Head, parse_head
+from .responses import CONTINUE, plain
+
+if TYPE_CHECKING:
+    from .listener import Listener
+
+_log = structlog.get_logger()
+
+_SLICE_SECONDS = 0.005
+_LINGER_BYTES = 16 * 1024 * 1024
+
+
+class HttpConnection(asyncio.Protocol):
+    """The protocol of a fresh connection.
+
+    Args:
+        listener: whose routes and limits it serves by.
+    """
+
+    __slots__ = (
+        "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_linger_bytes", "_listener", "_out",
+        "_reading_paused", "_transport", "_unread", "_writing_paused", "bucket", "deadline",
+    )  # fmt: skip
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._transport: asyncio.Transport | None = None
+        self._unread = b""
+        self._head: Head | None = None  # of the request whose body is being read
+        self._endpoint: HttpEndpoint | None = None
+        self._body: bytearray | ChunkedBody | None = None
+        self._out: list[bytes] = []
+        self._busy = False  # a request is being answered
+        self._handed_over = False  # ... by the fallback application
+        self._closing = False  # no further request is served
+        self._linger_bytes = -1  # what may still be read and dropped; -1 while not lingering
+        self._reading_paused = False
+        self._writing_paused = False
+        self._eof = False
+        self.deadline = 0.0
+        self.bucket: set[Expiring] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._listener.connections.add(self)
+        self._listener.deadlines.watch(self, self._listener.limits.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        self._unread = b""
+        self._body = None
+        self._head = None
+        self._out.clear()
+
+    def eof_received(self) -> bool:
+        # A client may close its side after the request; the response still goes out.
+        self._eof = True
+        return self._busy
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if not self._busy:
+            self._go_on()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            self._drop(len(data))
+        elif self._busy or self._writing_paused:
+            self._unread += data
+            self._pause_reading()
+        else:
+            self._serve(self._unread + data if self._unread else data)
+
+    def expire(self) -> None:
+        """Ends a connection that was idle or slow for too long."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._handed_over:
+            transport.abort()
+        elif self._busy:
+            self._listener.deadlines.watch(self, self._listener.limits.idle_seconds)
+        elif self._closing or (not self._unread and self._head is None):
+            transport.abort() if self._closing else transport.close()
+        else:
+            self._refuse(408)
+
+    def close_when_done(self) -> None:
+        """Closes at once when idle, otherwise after the response in work."""
+        self._closing = True
+        if not self._busy and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def body_read(self) -> None:
+        """The fallback application has the whole body; it may take its time for the response."""
+        self._listener.deadlines.forget(self)
+
+    def take_back(self, unread: bytes, writing_paused: bool) -> None:
+        """Goes on after another protocol served a request on this connection."""
+        self._busy = self._handed_over = False
+        self._writing_paused = writing_paused
+        self._unread = unread
+        if self._closing and self._transport is not None:
+            self._transport.close()
+            return
+        self._go_on()
+
+    # Reading
+
+    def _serve(self, data: bytes) -> None:
+        """Serves the requests in `data`; what is left becomes `_unread`."""
+        self._unread = b""
+        size = len(data)
+        position = 0
+        loop = self._listener.loop
+        started = 0.0
+        while position < size:
+            if self._head is not None:
+                position = self._read_body(data, position)
+            else:
+                while data.startswith(b"\r\n", position):
+                    position += 2
+                end = data.find(b"\r\n\r\n", position)
+                limit = self._listener.limits.head_bytes
+                if (end if end >= 0 else size) - position > limit:
+                    self._refuse(431)
+                    break
+                if end < 0:
+                    break
+                try:
+                    position = self._begin(data, position, end + 4)
+                except Exception:  # noqa: BLE001  an endpoint's mistake must not end as a silent reset
+                    _log.exception("http_request_failed")
+                    self._refuse(500)
+                    break
+            if self._transport is None or self._closing or self._busy or self._writing_paused:
+                break
+            if position < size and self._head is None:
+                now = loop.time()
+                if not started:
+                    started = now
+                elif now - started > _SLICE_SECONDS:
+                    self._busy = True
+                    loop.call_soon(self._next_slice)
+                    break
+        if self._transport is None:
+            return
+        if not self._closing and position < size:
+            self._unread = data[position:]
+        self._flush()
+        if not self._busy and not self._closing:
+            self._set_deadline()
+
+    def _next_slice(self) -> None:
+        self._busy = False
+        if self._transport is not None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        if self._unread and not self._closing and not self._writing_paused:
+            self._serve(self._unread)
+        elif not self._closing:
+            self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        limits = self._listener.limits
+        if self._head is not None:
+            # The whole body has to come within the time; it was set when the body began.
+            return
+        if self._unread:
+            # Likewise a head: it was set at the first bytes, and does not move with the following ones.
+            if self.deadline - self._listener.loop.time() > limits.head_seconds:
+                self._listener.deadlines.watch(self, limits.head_seconds)
+            return
+        self._listener.deadlines.watch(self, limits.idle_seconds)
+
+    def _begin(self, data: bytes, start: int, position: int) -> int:
+        """Takes a whole head; returns the position behind what it read."""
+        listener = self._listener
+        try:
+            head = parse_head(data[start:position], listener.limits.headers)
+        except BadHead as error:
+            self._refuse(error.status)
+            return position
+        request = head.request
+        transport = self._transport
+        assert transport is not None
+        endpoint = listener.routes.find(request.path)
+        upgrading = listener.routes.find_upgrade(request.path) if endpoint is None else None
+        if endpoint is None and upgrading is None:
+            if listener.fallback is not None:
+                self._hand_over(head, data, start, position)
+                return len(data)
+            self._respond_early(head, plain(404), len(data) - position)
+            return position + max(head.body_length, 0)
+        request.is_tls = listener.is_tls
+        request.remote_address = _remote_address(transport)
+        if endpoint is None:
+            assert upgrading is not None
+            return self._upgrade(head, upgrading, data, position)
+        early = endpoint.begin(request)
+        length = head.body_length
+        if early is None and length > endpoint.max_body_bytes:
+            early = plain(413)
+        if early is not None:
+            self._respond_early(head, early, len(data) - position)
+            return position + max(length, 0)
+        if length == 0:
+            self._respond(head, endpoint, b"")
+            return position
+        end = position + length
+        if 0 < length and end <= len(data):
+            self._respond(head, endpoint, data[position:end])
+            return end
+        self._head = head
+        self._endpoint = endpoint
+        self._body = ChunkedBody(endpoint.max_body_bytes) if length == CHUNKED else bytearray()
+        if head.expects_continue and position == len(data):
+            self._out.append(CONTINUE)
+        listener.deadlines.watch(self, listener.limits.body_seconds)
+        return position
+
+    def _upgrade(self, head: Head, endpoint: UpgradeEndpoint, data: bytes, position: int) -> int:
+        transport = self._transport
+        assert transport is not None
+        self._flush()
+        outcome = endpoint.upgrade(head.request, transport)
+        if isinstance(outcome, HttpResponse):
+            self._respond_early(head, outcome, len(data) - position)
+            return position + max(head.body_length, 0)
+        self._become(outcome, data[position:])
+        return len(data)
+
+    def _read_body(self, data: bytes, position: int) -> int:
+        head, endpoint, body = self._head, self._endpoint, self._body
+        assert head is not None and endpoint is not None and body is not None
+        if isinstance(body, bytearray):
+            missing = head.body_length - len(body)
+            piece = data[position : position + missing]
+            body += piece
+            position += len(piece)
+            if len(piece) < missing:
+                return position
+            whole = bytes(body)
+        else:
+            try:
+                rest = body.feed(data[position:])
+            except BadBody as error:
+                self._refuse(error.status)
+                return position
+            position = len(data) - len(rest)
+            if not body.complete:
+                return position
+            whole = bytes(body.body)
+        self._head = self._endpoint = self._body = None
+        self._respond(head, endpoint, whole)
+        return position
+
+    # Answering
+
+    def _respond(self, head: Head, endpoint: HttpEndpoint, body: bytes) -> None:
+        request = head.request
+        try:
+            outcome = endpoint.respond(request, body)
+            if isinstance(outcome, HttpResponse):
+                response = outcome
+            else:
+                done, value = run_eagerly(outcome)
+                if not done:
+                    self._wait(head, value)  # type: ignore[arg-type]
+                    return
+                response = value  # type: ignore[assignment]
+        except Exception:  # noqa: BLE001  the same
+            _log.exception("http_request_failed", method=request.method)
+            response = plain(500)
+        self._send(head, response)
+
+    def _wait(self, head: Head, task: asyncio.Task[HttpResponse]) -> None:
+        self._busy = True
+
+        def finished(task: asyncio.Task[HttpResponse]) -> None:
+            self._busy = False
+            if task.cancelled():
+                response = plain(503)
+            elif error := task.exception():
+                _log.error("http_request_failed", method=head.request.method, exc_info=error)
+                response = plain(500)
+            else:
+                response = task.result()
+            if self._transport is None:
+                return
+            self._send(head, response)
+            self._flush()
+            if self._eof:
+                self._transport.close()
+            else:
+                self._go_on()
+
+        task.add_done_callback(finished)
+
+    def _respond_early(self, head: Head, response: HttpResponse, available: int) -> None:
+        """Answers without reading the body: the connection goes on only if all of it is here already."""
+        if head.body_length == CHUNKED or head.body_length > available:
+            head.keep_alive = False
+        self._send(head, response)
+
+    def _send(self, head: Head, response: HttpResponse) -> None:
+        request = head.request
+        close = not head.keep_alive or self._listener.draining or self._closing
+        try:
+            data = self._listener.writer.encode(
+                response, close=close, http_10=request.http_version == "1.0", without_body=request.method == "HEAD"
+            )
+        except ValueError:
+            _log.exception("http_response_invalid", method=request.method)
+            close = True
+            data = self._listener.writer.encode(plain(500), close=True)
+        self._out.append(data)
+        if close:
+            self._closing = True
+
+    def _refuse(self, status: int) -> None:
+        """Answers what cannot be read on, and closes."""
+        self._head = self._endpoint = self._body = None
+        self._out.append(self._listener.writer.encode(plain(status), close=True))
+        self._closing = True
+        self._flush()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        out = self._out
+        if out:
+            transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+        if self._closing and not self._busy and self._linger_bytes < 0:
+            self._linger(transport)
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        """Closes our side and drops what still comes for a while.
+
+        Closing at once would make the kernel answer input with a reset, and the client could lose the response.
+        """
+        self._linger_bytes = _LINGER_BYTES
+        if self._eof or transport.is_closing():
+            transport.close()
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        if self._reading_paused:
+            self._reading_paused = False
+            transport.resume_reading()
+        self._listener.deadlines.watch(self, self._listener.limits.linger_seconds)
+
+    def _drop(self, size: int) -> None:
+        self._linger_bytes -= size
+        if self._linger_bytes < 0 and not self._busy and self._transport is not None:
+            self._transport.abort()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    # Leaving
+
+    def _become(self, protocol: asyncio.Protocol, unread: bytes) -> None:
+        """Gives the connection to an upgraded protocol for good."""
+        transport = self._transport
+        assert transport is not None
+        self._forget()
+        if self._reading_paused:
+            transport.resume_reading()
+        transport.set_protocol(protocol)
+        if self._writing_paused:
+            protocol.pause_writing()
+        if unread:
+            protocol.data_received(unread)
+
+    def _hand_over(self, head: Head, data: bytes, start: int, position: int) -> None:
+        """Gives the connection to the fallback application for one request."""
+        transport = self._transport
+        listener = self._listener
+        assert transport is not None and listener.fallback is not None
+        self._flush()
+        self._busy = self._handed_over = True
+        if self._reading_paused:
+            self._reading_paused = False
+            transport.resume_reading()
+        length = head.body_length
+        if length <= 0:
+            listener.deadlines.forget(self)
+        else:
+            listener.deadlines.watch(self, listener.limits.body_seconds)
+        protocol = FallbackProtocol(listener.fallback, self, -1 if length == CHUNKED else length)
+        transport.set_protocol(protocol)
+        protocol.begin(transport, data[start:position], data[position:])
+
+    def _forget(self) -> None:
+        self._transport = None
+        self._listener.connections.discard(self)
+        self._listener.deadlines.forget(self)
+
+
+def _remote_address(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    if isinstance(peer, tuple) and len(peer) >= 2:
+        host = str(peer[0])
+        return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"
+    return ""

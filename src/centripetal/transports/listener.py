@@ -1,0 +1,126 @@
+"""The front door: one TCP port (or Unix socket) and everything that is served behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+
+from .deadlines import Deadlines
+from .endpoints import Routes
+from .fallback import AsgiApp, Fallback
+from .http import HttpConnection
+from .responses import ResponseWriter
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of one HTTP connection.
+
+    Attributes:
+        head_bytes: largest head (431 above).
+        headers: largest number of header lines (431 above).
+        head_seconds: for a whole head, from its first byte (408).
+        body_seconds: for a whole body (408).
+        idle_seconds: between requests.
+        linger_seconds: for the client to read the last response.
+    """
+
+    head_bytes: int = 65536
+    headers: int = 200
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    idle_seconds: float = 120.0
+    linger_seconds: float = 2.0
+
+
+class Listener:
+    """Accepts connections and serves them by its routes.
+
+    Args:
+        routes: endpoints by path.
+        fallback_app: ASGI application for every other path; None to answer 404.
+        limits: see HttpLimits.
+
+    Attributes:
+        connections: those that speak HTTP; upgraded ones have left.
+        draining: responses close their connections.
+    """
+
+    def __init__(self, routes: Routes, fallback_app: AsgiApp | None = None, limits: HttpLimits | None = None) -> None:
+        self.routes = routes
+        self.fallback = Fallback(fallback_app) if fallback_app is not None else None
+        self.limits = limits or HttpLimits()
+        self.writer = ResponseWriter()
+        self.connections: set[HttpConnection] = set()
+        self.draining = False
+        self.is_tls = False
+        self.loop: asyncio.AbstractEventLoop
+        self.deadlines: Deadlines
+        self._server: asyncio.Server | None = None
+
+    async def start(
+        self,
+        host: str | None = None,
+        port: int = 0,
+        *,
+        sock: socket.socket | None = None,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        backlog: int = 4096,
+    ) -> None:
+        """Begins to accept connections.
+
+        Args:
+            host: address to bind; empty or None for all.
+            port: TCP port, 0 for a free one.
+            sock: a bound socket instead of both.
+            tls: serve TLS with this context.
+            reuse_port: share the port with other processes (SO_REUSEPORT).
+            backlog: connections that the kernel may hold for us.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
+        self.is_tls = tls is not None
+        if sock is not None:
+            self._server = await self.loop.create_server(self.protocol, sock=sock, ssl=tls, backlog=backlog)
+        else:
+            self._server = await self.loop.create_server(
+                self.protocol, host or None, port, ssl=tls, backlog=backlog, reuse_port=reuse_port or None
+            )
+
+    def protocol(self) -> HttpConnection:
+        """Makes the protocol of a new connection."""
+        return HttpConnection(self)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def stop_accepting(self) -> None:
+        """Closes the port, idle connections at once and the others after their response."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.close_when_done()
+
+    async def close(self, grace_seconds: float = 5.0) -> None:
+        """Stops accepting and waits for requests in work.
+
+        Args:
+            grace_seconds: after these, connections that still speak HTTP are aborted.
+        """
+        self.stop_accepting()
+        until = self.loop.time() + grace_seconds
+        while self.connections and self.loop.time() < until:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.abort()
+        self.deadlines.close()

@@ -1,0 +1,65 @@
+"""HTTP responses as bytes."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from ..interfaces.request import HttpResponse
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+class ResponseWriter:
+    """Encodes responses; formats the date once a second."""
+
+    __slots__ = ("_date", "_date_until")
+
+    def __init__(self) -> None:
+        self._date = ""
+        self._date_until = 0.0
+
+    def encode(
+        self, response: HttpResponse, *, close: bool, http_10: bool = False, without_body: bool = False
+    ) -> bytes:
+        """Encodes one response.
+
+        Args:
+            response: what to send.
+            close: the connection ends after it.
+            http_10: the client speaks HTTP/1.0 and must be told when the connection stays.
+            without_body: the request was a HEAD.
+
+        Raises:
+            ValueError: a header contains a line break.
+        """
+        now = time.time()
+        if now >= self._date_until:
+            self._date_until = float(int(now) + 1)
+            self._date = formatdate(now, usegmt=True)
+        status = response.status
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self._date}"]
+        for name, value in response.headers:
+            lines.append(f"{name}: {value}")
+        body = response.body
+        if status >= 200 and status != 204 and status != 304:
+            lines.append(f"Content-Length: {len(body)}")
+        else:
+            body = b""
+        if close:
+            lines.append("Connection: close")
+        elif http_10:
+            lines.append("Connection: keep-alive")
+        head = "\r\n".join(lines)
+        if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+            raise ValueError("line break in a header")
+        data = head.encode("latin-1", "replace") + b"\r\n\r\n"
+        return data if without_body or not body else data + body
+
+
+def plain(status: int, headers: list[tuple[str, str]] | None = None) -> HttpResponse:
+    """Makes a response whose body is the status' name."""
+    text = _REASONS.get(status, "Unknown").encode() + b"\n"
+    return HttpResponse(status, [("Content-Type", "text/plain; charset=utf-8"), *(headers or ())], text)
