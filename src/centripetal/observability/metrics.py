@@ -1,0 +1,206 @@
+"""A node's counters as Prometheus metrics, in the names and labels of Centrifugo v6 (`prometheus.*`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+
+from ..node.counters import Counters, Duration, Histogram, Traffic
+from .exposition import Family, Labels, Sample, histogram_samples, render_families, summary_samples
+from .settings import PrometheusSettings
+
+NAMESPACE = "centrifugo"
+
+_NO_NAMESPACE = ("channel_namespace", "")  # The label is empty in the open edition.
+
+
+class _Shape(NamedTuple):
+    """How one attribute of Counters is told.
+
+    `labels` are the names for the parts of a key, in the key's order; `namespaced` adds the empty channel namespace.
+    """
+
+    attribute: str
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    namespaced: bool = False
+
+
+_COUNTERS = (
+    _Shape("actions", "node_action_count", "Operations of the node.", ("action",), True),
+    _Shape("tags_filter_dropped", "node_tags_filter_dropped_publications", "Deliveries left out by tag filters.", (), True),
+    _Shape("connection_limit_refusals", "node_client_connection_limit", "Connections refused by the connection limit."),
+    _Shape("publish_suppressed", "broker_publish_suppressed_count", "Publishes that were skipped.", ("reason",), True),
+    _Shape("reply_errors", "client_num_reply_errors", "Error replies to clients.", ("method", "code"), True),
+    _Shape("server_unsubscribes", "client_num_server_unsubscribes", "Subscriptions ended by the server.", ("code",), True),
+    _Shape("server_disconnects", "client_num_server_disconnects", "Connections ended by the server.", ("code",)),
+    _Shape("recoveries", "client_recover", "Recoveries.", ("recovered", "has_recovered_publications"), True),
+    _Shape("connections_accepted", "client_connections_accepted", "Connections accepted.",
+           ("transport", "client_name", "client_version")),
+    _Shape("subscriptions_accepted", "client_subscriptions_accepted", "Subscriptions accepted.", ("client_name",), True),
+    _Shape("outgoing_closes", "transport_outgoing_close_count", "Close frames sent.", ("transport", "code")),
+    _Shape("api_errors", "api_command_errors_total", "Errors of server API commands.", ("protocol", "method", "error")),
+)
+_GAUGES = (
+    _Shape("connections_inflight", "client_connections_inflight", "Open connections.",
+           ("transport", "client_name", "client_version")),
+    _Shape("subscriptions_inflight", "client_subscriptions_inflight", "Live subscriptions.", ("client_name",), True),
+)
+_HTTP_REQUESTS = _Shape(
+    "http_requests", "node_incoming_http_requests_total", "HTTP requests.", ("path", "method", "status")
+)
+_HISTOGRAMS = (
+    _Shape("broadcast_duration", "node_broadcast_duration_seconds", "Time to hand a message to all its subscribers.",
+           ("type",), True),
+    _Shape("pub_sub_lag", "node_pub_sub_lag_seconds", "Time from publish to receipt.", (), True),
+    _Shape("ping_pong_duration", "client_ping_pong_duration_seconds", "Time from ping to pong.", ("transport",)),
+)
+_RECOVERED = _Shape(
+    "recovered_publications", "client_recovered_publications", "Publications in one recovery.", (), True
+)
+_DURATIONS = (
+    _Shape("survey_duration", "node_survey_duration_seconds", "Duration of surveys.", ("op",)),
+    _Shape("command_duration", "client_command_duration_seconds", "Duration of client commands.", ("method",), True),
+    _Shape("api_duration", "api_command_duration_seconds", "Duration of server API commands.", ("protocol", "method")),
+    _Shape("api_rpc_duration", "api_rpc_duration_seconds", "Duration of server API rpc calls.", ("protocol", "method")),
+)
+_TRAFFIC = (
+    _Shape("messages_sent", "transport_messages_sent", "Messages sent to clients.", ("transport", "frame_type"), True),
+    _Shape("messages_received", "transport_messages_received", "Messages received from clients.",
+           ("transport", "frame_type"), True),
+)
+_MESSAGE_TYPES = (
+    ("publication", "publications"), ("join", "joins"), ("leave", "leaves"), ("control", "controls"),
+)
+_NODE_GAUGES = (
+    ("num_clients", "num_clients", "Connections."),
+    ("num_users", "num_users", "Distinct users."),
+    ("num_subs", "num_subscriptions", "Subscriptions."),
+    ("num_channels", "num_channels", "Channels with subscribers."),
+)
+
+
+class NodeMetrics:
+    """Reads a node's counters whenever metrics are asked for; nothing is done in between."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        describe: Callable[[], Mapping[str, Any]],
+        *,
+        settings: PrometheusSettings | None = None,
+        num_nodes: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """Remembers where to read.
+
+        Args:
+            counters: what the node counts.
+            describe: gives `num_clients`, `num_users`, `num_subs`, `num_channels` and `version` (`NodeInfo.describe`).
+            settings: `prometheus.*`.
+            num_nodes: nodes alive in the cluster.
+        """
+        self._counters = counters
+        self._describe = describe
+        self._settings = settings or PrometheusSettings()
+        self._num_nodes = num_nodes
+        self._process = CollectorRegistry(auto_describe=False)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._process)
+
+    def render(self) -> bytes:
+        """Returns the text for a scrape: the node's metrics, then those of the process and of Python."""
+        return render_families(self.families()) + generate_latest(self._process)
+
+    def families(self) -> Iterator[Family]:
+        """Yields the node's metrics as they are now."""
+        counters, settings = self._counters, self._settings
+        yield from self._node_families()
+        counted = (*_COUNTERS, _HTTP_REQUESTS) if settings.instrument_http_handlers else _COUNTERS
+        for shape in counted:
+            yield Family(_name(shape), "counter", shape.help, list(_plain_samples(counters, shape)))
+        for shape in _GAUGES:
+            yield Family(_name(shape), "gauge", shape.help, list(_plain_samples(counters, shape)))
+        observed = (*_HISTOGRAMS, _RECOVERED) if settings.recovered_publications_histogram else _HISTOGRAMS
+        for shape in observed:
+            yield _histogram_family(counters, shape, _name(shape))
+        for shape in _DURATIONS:
+            yield _histogram_family(counters, shape, f"{_name(shape)}_histogram")
+            yield _summary_family(counters, shape)
+        for shape in _TRAFFIC:
+            yield from _traffic_families(counters, shape)
+
+    def _node_families(self) -> Iterator[Family]:
+        description = self._describe()
+        for field, name, text in _NODE_GAUGES:
+            yield Family(f"{NAMESPACE}_node_{name}", "gauge", text, [Sample("", (), description[field])])
+        yield Family(f"{NAMESPACE}_node_num_nodes", "gauge", "Nodes alive.", [Sample("", (), self._num_nodes())])
+        version: Labels = (("version", str(description["version"])),)
+        yield Family(f"{NAMESPACE}_node_build", "gauge", "The node's version.", [Sample("", version, 1)])
+        for direction, text in (("sent", "Messages given to the broker."), ("received", "Messages from the broker.")):
+            samples = [
+                Sample("", (_NO_NAMESPACE, ("type", name)), getattr(self._counters, f"{attribute}_{direction}"))
+                for name, attribute in _MESSAGE_TYPES
+            ]
+            yield Family(f"{NAMESPACE}_node_messages_{direction}_count", "counter", text, samples)
+
+
+def _name(shape: _Shape) -> str:
+    return f"{NAMESPACE}_{shape.name}"
+
+
+def _labels(shape: _Shape, key: Any) -> Labels:
+    values = key if isinstance(key, tuple) else (key,)
+    labels = [(name, _text(value)) for name, value in zip(shape.labels, values, strict=False)]
+    if shape.namespaced:
+        labels.append(_NO_NAMESPACE)
+    if "client_version" in shape.labels:
+        labels.append(("accept_protocol", ""))
+    return tuple(sorted(labels))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _by_key(counters: Counters, shape: _Shape) -> list[tuple[Labels, Any]]:
+    value = getattr(counters, shape.attribute)
+    if isinstance(value, dict):
+        return [(_labels(shape, key), inner) for key, inner in value.items()]
+    return [(_labels(shape, ()), value)]
+
+
+def _plain_samples(counters: Counters, shape: _Shape) -> Iterator[Sample]:
+    for labels, value in _by_key(counters, shape):
+        yield Sample("", labels, value)
+
+
+def _histogram_family(counters: Counters, shape: _Shape, name: str) -> Family:
+    samples: list[Sample] = []
+    for labels, histogram in _by_key(counters, shape):
+        assert isinstance(histogram, Histogram)
+        samples.extend(histogram_samples(labels, histogram))
+    return Family(name, "histogram", shape.help, samples)
+
+
+def _summary_family(counters: Counters, shape: _Shape) -> Family:
+    samples: list[Sample] = []
+    for labels, duration in _by_key(counters, shape):
+        assert isinstance(duration, Duration)
+        samples.extend(summary_samples(labels, duration))
+    return Family(_name(shape), "summary", shape.help, samples)
+
+
+def _traffic_families(counters: Counters, shape: _Shape) -> Iterator[Family]:
+    counts: list[Sample] = []
+    sizes: list[Sample] = []
+    for labels, traffic in _by_key(counters, shape):
+        assert isinstance(traffic, Traffic)
+        counts.append(Sample("", labels, traffic.count))
+        sizes.append(Sample("", labels, traffic.size))
+    yield Family(_name(shape), "counter", shape.help, counts)
+    yield Family(f"{_name(shape)}_size", "counter", f"{shape.help[:-1]}, in bytes without framing.", sizes)
