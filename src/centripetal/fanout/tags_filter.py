@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-MAX_NODES = 512
+MAX_NODES = 256
 MAX_DEPTH = 32
 MAX_VALUES = 2048
 """Most entries of all lists (`vals`) of one filter together."""

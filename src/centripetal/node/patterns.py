@@ -36,6 +36,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise PatternError(f"a pattern has at most {MAX_PATTERN_LENGTH} characters")
+    if not pattern.isprintable() and any("\ud800" <= character <= "\udfff" for character in pattern):
+        raise PatternError("a pattern is Unicode text without surrogates")
     head, star, tail = pattern.partition("*")
     if star and not tail and not any(character in head for character in "?[{\\"):
         return lambda name: name.startswith(head)
@@ -44,7 +46,7 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     options.never_capture = True
     try:
         expression = re2.compile(_Translation(pattern).run(), options)
-    except (re2.error, UnicodeEncodeError) as error:
+    except re2.error as error:
         raise PatternError("the pattern cannot be compiled") from error
     fullmatch = expression.fullmatch
     return lambda name: fullmatch(name) is not None
