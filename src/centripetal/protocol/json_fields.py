@@ -49,12 +49,12 @@ def encode_publication(publication: Publication, fossil: bool = False, patch: by
     data = publication.data
     parts = []
     is_patch = False
-    if data or patch is not None:
-        if fossil:
-            text, is_patch = _fossil_text(data, patch)
-            parts.append(b',"data":' + text)
-        else:
+    if not fossil:
+        if data:
             parts.append(b',"data":' + embed(data))
+    elif data or patch is not None:
+        text, is_patch = _fossil_text(data, patch)
+        parts.append(b',"data":' + text)
     if publication.info is not None:
         parts.append(b',"info":' + encode_info(publication.info))
     if publication.offset:
