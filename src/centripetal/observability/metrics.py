@@ -31,16 +31,19 @@ class _Shape(NamedTuple):
 
 _COUNTERS = (
     _Shape("actions", "node_action_count", "Operations of the node.", ("action",), True),
-    _Shape("tags_filter_dropped", "node_tags_filter_dropped_publications", "Deliveries left out by tag filters.", (), True),
+    _Shape("tags_filter_dropped", "node_tags_filter_dropped_publications", "Deliveries left out by tag filters.",
+           (), True),
     _Shape("connection_limit_refusals", "node_client_connection_limit", "Connections refused by the connection limit."),
     _Shape("publish_suppressed", "broker_publish_suppressed_count", "Publishes that were skipped.", ("reason",), True),
     _Shape("reply_errors", "client_num_reply_errors", "Error replies to clients.", ("method", "code"), True),
-    _Shape("server_unsubscribes", "client_num_server_unsubscribes", "Subscriptions ended by the server.", ("code",), True),
+    _Shape("server_unsubscribes", "client_num_server_unsubscribes", "Subscriptions ended by the server.",
+           ("code",), True),
     _Shape("server_disconnects", "client_num_server_disconnects", "Connections ended by the server.", ("code",)),
     _Shape("recoveries", "client_recover", "Recoveries.", ("recovered", "has_recovered_publications"), True),
     _Shape("connections_accepted", "client_connections_accepted", "Connections accepted.",
            ("transport", "client_name", "client_version")),
-    _Shape("subscriptions_accepted", "client_subscriptions_accepted", "Subscriptions accepted.", ("client_name",), True),
+    _Shape("subscriptions_accepted", "client_subscriptions_accepted", "Subscriptions accepted.",
+           ("client_name",), True),
     _Shape("outgoing_closes", "transport_outgoing_close_count", "Close frames sent.", ("transport", "code")),
     _Shape("api_errors", "api_command_errors_total", "Errors of server API commands.", ("protocol", "method", "error")),
 )

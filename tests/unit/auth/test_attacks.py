@@ -93,7 +93,9 @@ WRONG_TYPES: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(("claim", "value"), [(claim, value) for claim, values in WRONG_TYPES.items() for value in values])
+@pytest.mark.parametrize(
+    ("claim", "value"), [(claim, value) for claim, values in WRONG_TYPES.items() for value in values]
+)
 def test_a_claim_of_a_wrong_type_is_an_invalid_token(claim: str, value: Any) -> None:
     with pytest.raises(TokenInvalid):
         run(CHECKED.verify_connection(token({claim: value})))
@@ -118,7 +120,8 @@ def test_a_subscription_claim_of_a_wrong_type_is_an_invalid_token(claim: str, va
         b"", b"x", b"[]", b"null", b"1", b'"x"', b"{", b"{}x", b"{} {}", b'{"sub":"\xff"}', b'{"info":"\xff"}',
         b'{"info":}', b'{"sub":"\\ud800"}', b'{"exp":1e999}', b'{"exp":' + b"9" * 5000 + b"}", b'{"exp":NaN}',
         b'{"info":' + b"[" * 65 + b"]" * 65 + b"}", b'{"info":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
-        b"[" * 40_000, b'{"info":' * 5000, b'{"x":"' + b'\\\\\\"' * 30 + b'","info":' + b"{\"a\":" * 70 + b"1" + b"}" * 71,
+        b"[" * 40_000, b'{"info":' * 5000,
+        b'{"x":"' + b'\\\\\\"' * 30 + b'","info":' + b"{\"a\":" * 70 + b"1" + b"}" * 71,
     ],
 )
 def test_malformed_claims_are_refused(payload: bytes) -> None:

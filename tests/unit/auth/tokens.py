@@ -33,7 +33,12 @@ def encode(data: bytes) -> str:
 
 
 def token(
-    claims: Any = None, *, key: str | bytes = SECRET, alg: str = "HS256", header: Any = None, payload: bytes | None = None
+    claims: Any = None,
+    *,
+    key: str | bytes = SECRET,
+    alg: str = "HS256",
+    header: Any = None,
+    payload: bytes | None = None,
 ) -> str:
     """Returns an HMAC token; `header` replaces the whole header, `payload` the encoded claims."""
     signed = encode(json.dumps(header if header is not None else {"alg": alg, "typ": "JWT"}).encode())
