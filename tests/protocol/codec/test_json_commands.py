@@ -232,7 +232,7 @@ def test_no_value_gives_another_error(shape: object) -> None:
 
 
 @given(st.sampled_from(REQUESTS), st.data())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_no_damage_gives_another_error(request_: dict[str, object], data: st.DataObject) -> None:
     message = bytearray(json.dumps(request_).encode())
     for _ in range(data.draw(st.integers(1, 3))):

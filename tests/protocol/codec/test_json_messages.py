@@ -211,7 +211,7 @@ def expected(value: Any) -> Any:
 
 
 @given(bodies(json_payloads), texts, booleans := st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_everything_reads_back(body: tuple[str, str, msgspec.Struct], channel: str, unidirectional: bool) -> None:
     form, name, value = body
     if form == "reply":

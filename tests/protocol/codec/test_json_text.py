@@ -35,13 +35,13 @@ fragments = st.sampled_from(
 
 
 @given(st.lists(fragments, max_size=10).map(b"".join))
-@settings(max_examples=1000)
+@settings(max_examples=200)
 def test_fragments(text: bytes) -> None:
     assert is_json(text) == is_json_by_definition(text)
 
 
 @given(json_payloads, st.data())
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_damaged(text: bytes, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(text)))
     text = text[:place] + data.draw(fragments | st.binary(max_size=2)) + text[place + data.draw(st.integers(0, 2)) :]

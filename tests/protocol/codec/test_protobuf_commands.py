@@ -193,7 +193,7 @@ def test_emulation_request() -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_no_bytes_give_another_error(message: bytes) -> None:
     for candidate in (message, delimit_protobuf(message)):
         try:
@@ -203,7 +203,7 @@ def test_no_bytes_give_another_error(message: bytes) -> None:
 
 
 @given(st.sampled_from(REQUESTS), st.data())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_no_damage_gives_another_error(request_: dict[str, Any], data: st.DataObject) -> None:
     message = bytearray(serialize(request_))
     for _ in range(data.draw(st.integers(1, 3))):

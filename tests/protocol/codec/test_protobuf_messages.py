@@ -110,7 +110,7 @@ def without_unsent(value: Any) -> Any:
 
 
 @given(bodies(payloads), texts, st.booleans(), st.sampled_from((0, 1, 2**32 - 1)))
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_everything_reads_back(
     body: tuple[str, str, msgspec.Struct], channel: str, unidirectional: bool, command_id: int
 ) -> None:
