@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def pub(config: str | None, url: str | None, key: str | None, as_json: bool, cha
     DATA is JSON; another text is sent as a JSON string. With - it is read from the standard input.
     """
     if data == "-":
-        data = click.get_text_stream("stdin").read(MAX_DATA_BYTES)
+        data = sys.stdin.read(MAX_DATA_BYTES)
     request = {"channel": channel, "data": _json_or_text(data)}
     result = call(target_of(config, url, key), "publish", request)
     if as_json:

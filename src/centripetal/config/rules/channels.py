@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re2  # type: ignore[import-untyped]
+
 from centripetal.model.duration import format_duration
 from centripetal.node.settings import ChannelOptions
 
@@ -80,8 +82,6 @@ def _check_recovery(path: str, options: ChannelOptions) -> None:
 
 
 def _check_regex(option: str, pattern: str) -> None:
-    import re2
-
     settings = re2.Options()
     settings.log_errors = False
     try:

@@ -7,11 +7,11 @@ import re
 import msgspec
 
 from centripetal.model.duration import format_duration
+from centripetal.transports.origins import Origins
 
 from ..errors import ConfigError
 from ..schema import Config
 from ..values import show
-from .origins import find_mistake
 
 _CLAIM = re.compile(r"[a-zA-Z_]+")
 
@@ -55,9 +55,10 @@ def check_clients(config: Config) -> None:
 
 def _check_origins(patterns: tuple[str, ...]) -> None:
     for index, pattern in enumerate(patterns):
-        mistake = find_mistake(pattern)
-        if mistake:
-            raise ConfigError(f"client.allowed_origins[{index}]: {show(pattern)} is not a pattern: {mistake}")
+        try:
+            Origins((pattern,))
+        except ValueError as error:
+            raise ConfigError(f"client.allowed_origins[{index}]: {show(pattern)} is not a pattern: {error}") from error
 
 
 def _check_tokens(config: Config) -> None:
