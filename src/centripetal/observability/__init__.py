@@ -3,6 +3,6 @@
 from .exposition import CONTENT_TYPE
 from .interval import IntervalMetrics
 from .logs import configure_logging
-from .metrics import NodeMetrics
+from .metrics import MetricsCollector
 
-__all__ = ["CONTENT_TYPE", "IntervalMetrics", "NodeMetrics", "configure_logging"]
+__all__ = ["CONTENT_TYPE", "IntervalMetrics", "MetricsCollector", "configure_logging"]

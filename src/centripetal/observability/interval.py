@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from ..interfaces import Clock
 from .exposition import Family, Number, Sample
-from .metrics import NodeMetrics
+from .metrics import MetricsCollector
+
+
+class Informed(Protocol):
+    """What keeps the latest aggregate (`NodeInfo`)."""
+
+    metrics: dict[str, object] | None
 
 
 class IntervalMetrics:
     """Aggregates counters by interval: what they grew by; gauges and quantiles as they are. Histograms are left out."""
 
-    def __init__(self, metrics: NodeMetrics, interval_seconds: float) -> None:
-        """Starts the first interval.
+    def __init__(self, metrics: MetricsCollector, info: Informed, clock: Clock, interval_seconds: float) -> None:
+        """Starts the first interval, and gives what was counted until now.
 
         Args:
             metrics: what to aggregate.
-            interval_seconds: how often aggregate() will be called.
+            info: gets each aggregate.
+            clock: monotonic seconds.
+            interval_seconds: how long an interval is.
         """
         self._metrics = metrics
+        self._info = info
+        self._clock = clock
         self._interval_seconds = interval_seconds
         self._before: dict[str, Number] = {}
+        self._end_at = clock.monotonic() + interval_seconds
+        info.metrics = self.aggregate()
+
+    def check(self) -> None:
+        """Ends the interval if it is over; to be called every second."""
+        now = self._clock.monotonic()
+        if now >= self._end_at:
+            self._end_at = now + self._interval_seconds
+            self._info.metrics = self.aggregate()
 
     def aggregate(self) -> dict[str, object]:
         """Ends the interval.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 
@@ -86,27 +86,43 @@ _NODE_GAUGES = (
 )
 
 
-class NodeMetrics:
+class Described(Protocol):
+    """What tells of a node (`NodeInfo`)."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Returns `num_clients`, `num_users`, `num_subs`, `num_channels` and `version`."""
+
+
+class Measured(Protocol):
+    """A node, as far as metrics need it."""
+
+    @property
+    def counters(self) -> Counters:
+        """What it counts."""
+
+    @property
+    def node_info(self) -> Described:
+        """What it says of itself."""
+
+
+class MetricsCollector:
     """Reads a node's counters whenever metrics are asked for; nothing is done in between."""
 
     def __init__(
         self,
-        counters: Counters,
-        describe: Callable[[], Mapping[str, Any]],
-        *,
+        node: Measured,
         settings: PrometheusSettings | None = None,
+        *,
         num_nodes: Callable[[], int] = lambda: 1,
     ) -> None:
         """Remembers where to read.
 
         Args:
-            counters: what the node counts.
-            describe: gives `num_clients`, `num_users`, `num_subs`, `num_channels` and `version` (`NodeInfo.describe`).
+            node: what to read.
             settings: `prometheus.*`.
             num_nodes: nodes alive in the cluster.
         """
-        self._counters = counters
-        self._describe = describe
+        self._node = node
         self._settings = settings or PrometheusSettings()
         self._num_nodes = num_nodes
         self._process = CollectorRegistry(auto_describe=False)
@@ -119,7 +135,7 @@ class NodeMetrics:
 
     def families(self) -> Iterator[Family]:
         """Yields the node's metrics as they are now."""
-        counters, settings = self._counters, self._settings
+        counters, settings = self._node.counters, self._settings
         yield from self._node_families()
         counted = (*_COUNTERS, _HTTP_REQUESTS) if settings.instrument_http_handlers else _COUNTERS
         for shape in counted:
@@ -136,7 +152,7 @@ class NodeMetrics:
             yield from _traffic_families(counters, shape)
 
     def _node_families(self) -> Iterator[Family]:
-        description = self._describe()
+        counters, description = self._node.counters, self._node.node_info.describe()
         for field, name, text in _NODE_GAUGES:
             yield Family(f"{NAMESPACE}_node_{name}", "gauge", text, [Sample("", (), description[field])])
         yield Family(f"{NAMESPACE}_node_num_nodes", "gauge", "Nodes alive.", [Sample("", (), self._num_nodes())])
@@ -144,7 +160,7 @@ class NodeMetrics:
         yield Family(f"{NAMESPACE}_node_build", "gauge", "The node's version.", [Sample("", version, 1)])
         for direction, text in (("sent", "Messages given to the broker."), ("received", "Messages from the broker.")):
             samples = [
-                Sample("", (_NO_NAMESPACE, ("type", name)), getattr(self._counters, f"{attribute}_{direction}"))
+                Sample("", (_NO_NAMESPACE, ("type", name)), getattr(counters, f"{attribute}_{direction}"))
                 for name, attribute in _MESSAGE_TYPES
             ]
             yield Family(f"{NAMESPACE}_node_messages_{direction}_count", "counter", text, samples)

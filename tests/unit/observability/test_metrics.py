@@ -15,17 +15,36 @@ from centripetal.node.counters import (
     Tally,
     client_labels,
 )
-from centripetal.observability import IntervalMetrics, NodeMetrics
+from centripetal.observability import IntervalMetrics, MetricsCollector
 from centripetal.observability.settings import PrometheusSettings
 
 NODE = {"num_clients": 3, "num_users": 2, "num_subs": 5, "num_channels": 4, "version": '1.0 "x"\\'}
 
 
-def metrics_of(counters: Counters, **settings: Any) -> NodeMetrics:
-    return NodeMetrics(counters, lambda: NODE, settings=PrometheusSettings(**settings))
+class Described:
+    """Stands for a node and its NodeInfo."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self.node_info = self
+        self.metrics: dict[str, object] | None = None
+        self.now = 100.0
+
+    def describe(self) -> dict[str, Any]:
+        return NODE
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
 
 
-def lines_of(metrics: NodeMetrics) -> list[str]:
+def metrics_of(counters: Counters, **settings: Any) -> MetricsCollector:
+    return MetricsCollector(Described(counters), PrometheusSettings(**settings))
+
+
+def lines_of(metrics: MetricsCollector) -> list[str]:
     return metrics.render().decode().splitlines()
 
 
@@ -141,12 +160,20 @@ def test_optional_metrics_need_their_option() -> None:
 
 def test_an_interval_holds_what_counters_grew_by_and_gauges_as_they_are() -> None:
     counters = Counters()
-    interval = IntervalMetrics(metrics_of(counters), 60.0)
+    node = Described(counters)
     counters.publications_sent += 3
     counters.api_duration["http", "publish"].observe(0.25)
-    first = interval.aggregate()
+    interval = IntervalMetrics(MetricsCollector(node), node, node, 60.0)
+    first = node.metrics
     counters.publications_sent += 2
-    second = interval.aggregate()
+    node.now += 59
+    interval.check()
+    assert node.metrics is first
+    node.now += 1
+    interval.check()
+    second = node.metrics
+    assert first is not None
+    assert second is not None
     assert first["interval"] == second["interval"] == 60
     before, after = first["items"], second["items"]
     assert isinstance(before, dict)
