@@ -1,0 +1,1 @@
+"""Published client libraries, driven against the server."""
