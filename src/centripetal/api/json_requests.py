@@ -42,7 +42,7 @@ def decode_json(decoder: msgspec.json.Decoder[Any], text: bytes | str | Raw) -> 
         BadBody: it is not JSON, not UTF-8, of a wrong shape, or nested too deeply.
     """
     try:
-        if isinstance(text, bytes) and not text.isascii():
+        if not isinstance(text, (str, Raw)) and not text.isascii():
             text.decode()  # payloads are not looked into otherwise, and go on to text frames of others
         return decoder.decode(text)
     except msgspec.ValidationError as error:
