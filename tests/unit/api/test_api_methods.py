@@ -232,6 +232,7 @@ def test_disconnect() -> None:
     parameters = {"user": "alice", "disconnect": own, "client": "c", "session": "s", "whitelist": ["w", None]}
     assert stage.call("disconnect", parameters) == OK
     assert stage.call("disconnect", {"user": "alice", "label_filter": {}}) == error(108)
+    assert stage.call("disconnect", {"user": "alice", "disconnect": {"code": 65536}}) == error(107)
     first, second = stage.node.calls
     assert (first[1], first[2].code, first[2].reason) == ("alice", 3503, "force disconnect")
     assert first[3] == {"client": "", "session": "", "whitelist": []}

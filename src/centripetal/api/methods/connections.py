@@ -5,10 +5,13 @@ from __future__ import annotations
 from ...model import Disconnect
 from ...model.errors import DISCONNECT_FORCE_NO_RECONNECT
 from ..contract import ApiNode
-from ..errors import NOT_AVAILABLE, ApiError
+from ..errors import BAD_REQUEST, NOT_AVAILABLE, ApiError
 from ..requests import DisconnectCode, DisconnectRequest, RefreshRequest
 from ..results import EMPTY, Result
 from .subscriptions import is_narrowed_by_labels
+
+MAX_CODE = 65535
+"""What fits into a WebSocket close frame; a larger code is error 107."""
 
 MAX_REASON_BYTES = 123
 """What fits into a WebSocket close frame; a longer reason is cut."""
@@ -25,9 +28,12 @@ async def disconnect(node: ApiNode, request: DisconnectRequest) -> Result | ApiE
     """Ends connections of a user (`disconnect`), with 3503 unless the caller gives a code."""
     if is_narrowed_by_labels(request):
         return NOT_AVAILABLE
+    reason = _disconnect(request.disconnect)
+    if reason.code > MAX_CODE:
+        return BAD_REQUEST
     await node.disconnect_user(
         request.user or "",
-        _disconnect(request.disconnect),
+        reason,
         client=request.client or "",
         session=request.session or "",
         whitelist=[client or "" for client in request.whitelist or ()],
