@@ -67,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, str(KIT / "conform"), "check", *options, *(f"{file}::" for file in chosen)]
     print(f"{len(chosen)} of {len(files)} scenario files", flush=True)
-    return subprocess.run(command, env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}).returncode
+    environment = {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -67,10 +67,10 @@ class Instance:
         while True:
             if self._process.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError(f"the server did not start:\n{self._log.read_text(errors='replace')[-4000:]}")
-            with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
-                    if answer.status == 200:
-                        return
+            address = f"http://127.0.0.1:{self.port}/health"
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+                if answer.status == 200:
+                    return
             time.sleep(0.03)
 
 

@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 import jwt
 from cent import AsyncClient, PublishRequest
@@ -76,7 +76,7 @@ class Stage:
         self.instance = instance
         self.protobuf = protobuf
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> Self:
         self._exits = contextlib.AsyncExitStack()
         self.api = AsyncClient(self.instance.api_url, self.instance.api_key)
         self._exits.push_async_callback(self.api.close)
