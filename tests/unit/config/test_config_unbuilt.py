@@ -1,0 +1,118 @@
+"""Options of features that are not there yet are refused, others are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from centripetal.config import Config, ConfigError, load
+from centripetal.config.options import Option, walk
+from centripetal.config.unbuilt import UNBUILT, refuse_unbuilt
+
+OTHER: dict[str, Any] = {
+    "bool": True,
+    "integer": 12345,
+    "duration": 7.5,
+    "text": "other",
+    "texts": ("x",),
+    "map": {"a": "b"},
+}
+BUILT_SECTIONS = (
+    "log.",
+    "http_api.",
+    "websocket.",
+    "prometheus.",
+    "health.",
+    "init.",
+    "node.",
+    "shutdown.",
+    "usage_stats.",
+)
+UNBUILT_SECTIONS = (
+    "sse.",
+    "http_stream.",
+    "emulation.",
+    "uni_",
+    "webtransport.",
+    "grpc_api.",
+    "broker.",
+    "presence_manager.",
+    "controller.",
+    "map_broker.",
+    "shared_poll.",
+    "swagger.",
+    "debug.",
+    "opentelemetry.",
+    "graphite.",
+)
+
+
+def changed(path: str, option: Option) -> Config:
+    """Returns the default configuration with another value of one option that is not in a list."""
+    value = next(iter(set(option.choices) - {option.default}), "other") if option.choices else OTHER[option.kind]
+    parts = path.split(".")
+    settings: list[Any] = [Config()]
+    for part in parts[:-1]:
+        settings.append(getattr(settings[-1], part))
+    for part, owner in zip(reversed(parts), reversed(settings), strict=True):
+        value = msgspec.structs.replace(owner, **{part: value})
+    assert isinstance(value, Config)
+    return value
+
+
+def is_refused(config: Config) -> str:
+    try:
+        refuse_unbuilt(config)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+PLAIN = [(path, option) for path, option in walk(Config) if "[]" not in path and option.kind != "sections"]
+
+
+def test_the_default_is_fine() -> None:
+    refuse_unbuilt(Config())
+
+
+def test_every_option_of_a_section_is_built_or_refused() -> None:
+    for path, option in PLAIN:
+        text = is_refused(changed(path, option))
+        if path.startswith(UNBUILT_SECTIONS):
+            assert text.startswith(f"{path}: ") and "\n" not in text, path
+        if path.startswith(BUILT_SECTIONS):
+            assert not text, path
+
+
+def test_every_pattern_matches_an_option() -> None:
+    import re
+
+    paths = [path for path, _ in walk(Config)]
+    for pattern, feature in UNBUILT:
+        assert any(re.fullmatch(pattern, path) for path in paths), feature
+
+
+def test_items_of_lists_are_looked_at() -> None:
+    def of(**variables: str) -> str:
+        return is_refused(load(None, environ=variables).config)
+
+    assert not of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab", "presence": true, "subscription_type": "stream"}]')
+    text = of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab"}, {"name": "cd", "subscription_type": "map"}]')
+    assert "channel.namespaces[1].subscription_type" in text and '"map"' in text
+    assert "channel.namespaces[0].map.key_ttl" in of(
+        CENTRIPETAL_CHANNEL_NAMESPACES="ab", CENTRIPETAL_CHANNEL_NAMESPACES_AB_MAP_KEY_TTL="1s"
+    )
+    assert "proxies" in of(CENTRIPETAL_PROXIES="ab")
+
+
+def test_a_generated_configuration_starts() -> None:
+    environ = {"CENTRIPETAL_ADMIN_PASSWORD": "p", "CENTRIPETAL_ADMIN_SECRET": "s", "CENTRIPETAL_ADMIN_ENABLED": "false"}
+    assert not is_refused(load(None, environ=environ).config)
+
+
+def test_secrets_are_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        refuse_unbuilt(load(None, environ={"CENTRIPETAL_GRPC_API_KEY": "hush"}).config)
+    assert "grpc_api.key" in str(caught.value) and "hush" not in str(caught.value)
