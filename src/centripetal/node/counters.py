@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..interfaces import Encoding
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -157,7 +159,6 @@ class Counters:
     Attributes:
         publications_sent, joins_sent, leaves_sent, controls_sent: messages given to the broker.
         publications_received, joins_received, leaves_received, controls_received: messages that came from it.
-        tags_filter_dropped: deliveries left out by tag filters.
         connection_limit_refusals: connections refused by `client.connection_limit`.
         actions: node operations by action (`add_client`, `history`, …).
         publish_suppressed: publishes that the broker skipped, by reason (`idempotency`, `version`).
@@ -182,19 +183,18 @@ class Counters:
     """
 
     __slots__ = (
-        "actions", "api_duration", "api_errors", "api_rpc_duration", "broadcast_duration", "command_duration",
-        "connection_limit_refusals", "connections_accepted", "connections_inflight", "controls_received",
+        "_pushes", "actions", "api_duration", "api_errors", "api_rpc_duration", "broadcast_duration",
+        "command_duration", "connection_limit_refusals", "connections_accepted", "connections_inflight", "controls_received",
         "controls_sent", "http_requests", "joins_received", "joins_sent", "leaves_received", "leaves_sent",
         "messages_received", "messages_sent", "outgoing_closes", "ping_pong_duration", "pub_sub_lag",
         "publications_received", "publications_sent", "publish_suppressed", "recovered_publications", "recoveries",
         "reply_errors", "server_disconnects", "server_unsubscribes", "subscriptions_accepted",
-        "subscriptions_inflight", "survey_duration", "tags_filter_dropped",
+        "subscriptions_inflight", "survey_duration",
     )
 
     def __init__(self) -> None:
         self.publications_sent = self.joins_sent = self.leaves_sent = self.controls_sent = 0
         self.publications_received = self.joins_received = self.leaves_received = self.controls_received = 0
-        self.tags_filter_dropped = 0
         self.connection_limit_refusals = 0
         self.actions: Tally[str] = Tally()
         self.publish_suppressed: Tally[str] = Tally()
@@ -221,3 +221,20 @@ class Counters:
         self.api_rpc_duration: Family[tuple[str, str], Duration] = Family(lambda: Duration(API_BUCKETS_SECONDS))
         self.api_errors: Tally[tuple[str, str, int]] = Tally()
         self.http_requests: Tally[tuple[str, str, int]] = Tally()
+        self._pushes: dict[tuple[Encoding, str], Traffic] = {}
+
+    def add_pushes(self, encoding: Encoding, frame_type: str, size: int, count: int) -> None:
+        """Counts a push that went to several connections alike; once for all of them, so that fan-out stays cheap.
+
+        Args:
+            encoding: how it was sent; its name begins with the transport's.
+            frame_type: `push_publication`, `push_join`, …
+            size: bytes of one, without framing.
+            count: connections that got it.
+        """
+        traffic = self._pushes.get((encoding, frame_type))
+        if traffic is None:
+            traffic = self.messages_sent[encoding.name.partition("-")[0], frame_type]
+            self._pushes[encoding, frame_type] = traffic
+        traffic.count += count
+        traffic.size += size * count

@@ -31,8 +31,6 @@ class _Shape(NamedTuple):
 
 _COUNTERS = (
     _Shape("actions", "node_action_count", "Operations of the node.", ("action",), True),
-    _Shape("tags_filter_dropped", "node_tags_filter_dropped_publications", "Deliveries left out by tag filters.",
-           (), True),
     _Shape("connection_limit_refusals", "node_client_connection_limit", "Connections refused by the connection limit."),
     _Shape("publish_suppressed", "broker_publish_suppressed_count", "Publishes that were skipped.", ("reason",), True),
     _Shape("reply_errors", "client_num_reply_errors", "Error replies to clients.", ("method", "code"), True),
@@ -93,12 +91,22 @@ class Described(Protocol):
         """Returns `num_clients`, `num_users`, `num_subs`, `num_channels` and `version`."""
 
 
+class Filtering(Protocol):
+    """What delivers publications (`Hub`)."""
+
+    filtered: int
+
+
 class Measured(Protocol):
     """A node, as far as metrics need it."""
 
     @property
     def counters(self) -> Counters:
         """What it counts."""
+
+    @property
+    def hub(self) -> Filtering:
+        """Who delivers its publications."""
 
     @property
     def node_info(self) -> Described:
@@ -157,6 +165,9 @@ class MetricsCollector:
             yield Family(f"{NAMESPACE}_node_{name}", "gauge", text, [Sample("", (), description[field])])
         yield Family(f"{NAMESPACE}_node_num_nodes", "gauge", "Nodes alive.", [Sample("", (), self._num_nodes())])
         version: Labels = (("version", str(description["version"])),)
+        filtered = Sample("", (_NO_NAMESPACE,), self._node.hub.filtered)
+        name = f"{NAMESPACE}_node_tags_filter_dropped_publications"
+        yield Family(name, "counter", "Deliveries left out by tag filters.", [filtered])
         yield Family(f"{NAMESPACE}_node_build", "gauge", "The node's version.", [Sample("", version, 1)])
         for direction, text in (("sent", "Messages given to the broker."), ("received", "Messages from the broker.")):
             samples = [

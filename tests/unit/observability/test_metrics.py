@@ -17,6 +17,7 @@ from centripetal.node.counters import (
 )
 from centripetal.observability import IntervalMetrics, MetricsCollector
 from centripetal.observability.settings import PrometheusSettings
+from centripetal.transports.encodings import WEBSOCKET_JSON, WEBSOCKET_PROTOBUF
 
 NODE = {"num_clients": 3, "num_users": 2, "num_subs": 5, "num_channels": 4, "version": '1.0 "x"\\'}
 
@@ -26,7 +27,8 @@ class Described:
 
     def __init__(self, counters: Counters) -> None:
         self.counters = counters
-        self.node_info = self
+        self.node_info = self.hub = self
+        self.filtered = 9
         self.metrics: dict[str, object] | None = None
         self.now = 100.0
 
@@ -79,6 +81,14 @@ def test_clients_words_are_no_labels() -> None:
     assert client_labels("js", "1.0") == ("unregistered", "unregistered")
 
 
+def test_pushes_are_counted_under_their_transport_whatever_the_encoding() -> None:
+    counters = Counters()
+    for encoding in (WEBSOCKET_JSON, WEBSOCKET_PROTOBUF, WEBSOCKET_JSON):
+        counters.add_pushes(encoding, "push_publication", 10, 3)
+    ((key, traffic),) = counters.messages_sent.items()
+    assert (key, traffic.count, traffic.size) == (("websocket", "push_publication"), 9, 90)
+
+
 def test_names_labels_and_values_are_those_of_the_reference() -> None:
     counters = Counters()
     counters.publications_sent = 7
@@ -117,6 +127,7 @@ def test_names_labels_and_values_are_those_of_the_reference() -> None:
         'centrifugo_api_command_errors_total{error="102",method="broadcast_publish",protocol="http"} 1',
         'centrifugo_client_num_server_disconnects{code="3008"} 1',
         "centrifugo_node_client_connection_limit 0",
+        'centrifugo_node_tags_filter_dropped_publications{channel_namespace=""} 9',
     ):
         assert line in got
 
