@@ -184,12 +184,12 @@ class Counters:
 
     __slots__ = (
         "_pushes", "actions", "api_duration", "api_errors", "api_rpc_duration", "broadcast_duration",
-        "command_duration", "connection_limit_refusals", "connections_accepted", "connections_inflight", "controls_received",
-        "controls_sent", "http_requests", "joins_received", "joins_sent", "leaves_received", "leaves_sent",
-        "messages_received", "messages_sent", "outgoing_closes", "ping_pong_duration", "pub_sub_lag",
-        "publications_received", "publications_sent", "publish_suppressed", "recovered_publications", "recoveries",
-        "reply_errors", "server_disconnects", "server_unsubscribes", "subscriptions_accepted",
-        "subscriptions_inflight", "survey_duration",
+        "command_duration", "connection_limit_refusals", "connections_accepted", "connections_inflight",
+        "controls_received", "controls_sent", "http_requests", "joins_received", "joins_sent",
+        "leaves_received", "leaves_sent", "messages_received", "messages_sent", "outgoing_closes",
+        "ping_pong_duration", "pub_sub_lag", "publications_received", "publications_sent",
+        "publish_suppressed", "recovered_publications", "recoveries", "reply_errors", "server_disconnects",
+        "server_unsubscribes", "subscriptions_accepted", "subscriptions_inflight", "survey_duration",
     )
 
     def __init__(self) -> None:
