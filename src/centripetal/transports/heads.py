@@ -146,7 +146,6 @@ def _split_target(target: bytes) -> tuple[str, str]:
             slash = rest.find("/")
             text = rest[slash:] if slash >= 0 else "/"
     text, _, query = text.partition("?")
-    query = query.partition("#")[0]
     if "%" in text:
         text = unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
     return text, query

@@ -1,0 +1,121 @@
+"""A listener on loopback and raw sockets that talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from centripetal.interfaces.request import HttpRequest, HttpResponse
+from centripetal.transports.endpoints import Routes
+from centripetal.transports.listener import HttpLimits, Listener
+
+
+class Echo:
+    """An endpoint that answers with what it was asked; its paths choose how."""
+
+    def __init__(self, max_body_bytes: int = 100_000) -> None:
+        self.max_body_bytes = max_body_bytes
+        self.requests: list[HttpRequest] = []
+        self.gate = asyncio.Event()
+
+    def begin(self, request: HttpRequest) -> HttpResponse | None:
+        return HttpResponse(401) if request.path.endswith("/secret") else None
+
+    def respond(self, request: HttpRequest, body: bytes) -> HttpResponse | Coroutine[Any, Any, HttpResponse]:
+        self.requests.append(request)
+        path = request.path
+        if path.endswith("/wait"):
+            return self._wait(body)
+        if path.endswith("/soon"):
+            return self._at_once(body)
+        if path.endswith("/broken"):
+            raise RuntimeError("a mistake of ours")
+        if path.endswith("/split"):
+            return HttpResponse(200, [("X-A", "a\r\nX-B: b")])
+        if path.endswith("/none"):
+            return HttpResponse(204)
+        return HttpResponse(200, [("Content-Type", "text/plain")], request.method.encode() + b" " + body)
+
+    async def _wait(self, body: bytes) -> HttpResponse:
+        await self.gate.wait()
+        return HttpResponse(200, [], b"waited " + body)
+
+    async def _at_once(self, body: bytes) -> HttpResponse:
+        return HttpResponse(200, [], b"soon " + body)
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def response(self) -> tuple[int, dict[str, str], bytes]:
+        """Reads one response."""
+        async with asyncio.timeout(5):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            status_line, *lines = head.strip().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+            return int(status_line.split()[1]), headers, body
+
+    async def end(self) -> bytes:
+        """Reads until the server closes."""
+        async with asyncio.timeout(5):
+            return await self.reader.read()
+
+
+class House:
+    """A listener with an Echo at `/echo` and under `/api/`."""
+
+    def __init__(self, listener: Listener, echo: Echo) -> None:
+        self.listener = listener
+        self.echo = echo
+        self.clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.listener.port))
+        self.clients.append(client)
+        return client
+
+
+def in_house(
+    test: Callable[[House], Awaitable[None]],
+    *,
+    limits: HttpLimits | None = None,
+    app: Any = None,
+    more: dict[str, Any] | None = None,
+    max_body_bytes: int = 100_000,
+) -> None:
+    """Runs a test against a listener."""
+
+    async def run() -> None:
+        echo = Echo(max_body_bytes)
+        listener = Listener(Routes({"/echo": echo, **(more or {})}, [("/api/", echo)]), app, limits)
+        await listener.start("127.0.0.1", 0)
+        house = House(listener, echo)
+        try:
+            await test(house)
+        finally:
+            for client in house.clients:
+                client.writer.close()
+            await listener.close(0.2)
+
+    uvloop.run(run())
+
+
+def get(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
+    """Builds a request head."""
+    return "\r\n".join([f"{method} {path} HTTP/{version}", "Host: localhost", *headers, "", ""]).encode()
+
+
+def post(path: str, body: bytes, *headers: str) -> bytes:
+    """Builds a request with a body."""
+    return get(path, f"Content-Length: {len(body)}", *headers, method="POST") + body
