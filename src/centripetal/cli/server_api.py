@@ -89,16 +89,12 @@ def call(target: Target, method: str, request: dict[str, Any]) -> dict[str, Any]
     Raises:
         ClickException: the server cannot be reached, or answers with an error.
     """
-    parts = urlsplit(target.url)
-    kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(parts.scheme)
-    if kind is None or not parts.hostname:
-        raise click.ClickException(f"{target.url}: is not an address such as http://localhost:8000/api")
     headers = {"Content-Type": "application/json"}
     if target.key:
         headers["X-API-Key"] = target.key
+    connection, path = _connection(target)
     try:
-        connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
-        connection.request("POST", f"{parts.path}/{method}", json.dumps(request), headers)
+        connection.request("POST", f"{path}/{method}", json.dumps(request), headers)
         response = connection.getresponse()
         body = response.read(MAX_REPLY_BYTES + 1)
         connection.close()
@@ -106,6 +102,17 @@ def call(target: Target, method: str, request: dict[str, Any]) -> dict[str, Any]
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise click.ClickException(f"{target.url}: cannot be reached: {reason}") from error
     return _result(target, response.status, body)
+
+
+def _connection(target: Target) -> tuple[http.client.HTTPConnection, str]:
+    try:
+        parts = urlsplit(target.url)
+        kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[parts.scheme]
+        if not parts.hostname:
+            raise ValueError("no host")
+        return kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS), parts.path
+    except (KeyError, ValueError, http.client.HTTPException):
+        raise click.ClickException(f"{target.url}: is not an address such as http://localhost:8000/api") from None
 
 
 def _result(target: Target, status: int, body: bytes) -> dict[str, Any]:

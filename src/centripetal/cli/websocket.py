@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_HEAD_BYTES = 16 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_NO_ADDRESS = "is not an address such as ws://localhost:8000/connection/websocket"
 _KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -47,12 +48,15 @@ class WebSocketClient:
         Raises:
             WebSocketFailure: there is no WebSocket server.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise WebSocketFailure("is not an address such as ws://localhost:8000/connection/websocket")
         self._buffer = bytearray()
         try:
+            parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "wss" else 80)
+        except ValueError:
+            raise WebSocketFailure(_NO_ADDRESS) from None
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise WebSocketFailure(_NO_ADDRESS)
+        try:
             self._socket = socket.create_connection((parts.hostname, port), CONNECT_TIMEOUT_SECONDS)
             if parts.scheme == "wss":
                 context = ssl.create_default_context()
