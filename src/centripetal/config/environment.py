@@ -60,9 +60,10 @@ class Environment:
         )
 
 
-def variable_of(name: str) -> str:
-    """Returns the part of a variable's name that stands for the name of a list's item."""
-    return name.upper().replace(".", "_").replace("-", "_")
+def join_variable(variable: str, name: str) -> str:
+    """Returns the variable, without prefix, of an option or list item `name` inside what `variable` stands for."""
+    name = name.upper().replace(".", "_").replace("-", "_")
+    return f"{variable}_{name}" if variable else name
 
 
 def read_dotenv(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .environment import Environment, variable_of
+from .environment import Environment, join_variable
 from .errors import ConfigError
 from .files import read_file
 from .options import NAMED_LISTS, Option, join, options_of
@@ -83,12 +83,12 @@ class _Reader:
         self._defaults = defaults
         self.unknown_keys: list[str] = []
 
-    def section(self, kind: type[Struct], raw: Mapping[str, Any], path: str, variable: str) -> Struct:
+    def section(self, kind: type[Struct], raw: Mapping[str, Any], path: str, variable: str | None) -> Struct:
         given = self._given(kind, raw, path)
         values: dict[str, Any] = {}
         for option in options_of(kind):
             option_path = join(path, option.name)
-            option_variable = f"{variable}_{option.name.upper()}" if variable else option.name.upper()
+            option_variable = None if variable is None else join_variable(variable, option.name)
             item = given.get(option.name)
             if option.kind == "section" and option.section is not None:
                 group = self._group(item, option_path)
@@ -119,8 +119,8 @@ class _Reader:
             raise ConfigError(f"{path}: {_kind_of(raw)} is not a group of options (an object)")
         return raw
 
-    def _value(self, option: Option, raw: object, path: str, variable: str) -> Any:
-        found = self._environment.find(variable)
+    def _value(self, option: Option, raw: object, path: str, variable: str | None) -> Any:
+        found = None if variable is None else self._environment.find(variable)
         flag = self._flags.get(path)
         if flag is not None:
             where = f"--{path}"
@@ -139,8 +139,8 @@ class _Reader:
             value = {key: self._environment.substitute(text, path) for key, text in value.items()}
         return value
 
-    def _items(self, kind: type[Struct], raw: object, path: str, variable: str) -> tuple[Struct, ...]:
-        found = self._environment.find(variable)
+    def _items(self, kind: type[Struct], raw: object, path: str, variable: str | None) -> tuple[Struct, ...]:
+        found = None if variable is None else self._environment.find(variable)
         where = path
         if found is not None:
             where, raw = found[0], _items_of_text(found[1], found[0], named=path in NAMED_LISTS)
@@ -152,14 +152,14 @@ class _Reader:
             raise ConfigError(f"{where}: a list has at most {MAX_LIST_ITEMS} items")
         return tuple(self._item(kind, item, index, path, variable) for index, item in enumerate(raw))
 
-    def _item(self, kind: type[Struct], raw: object, index: int, path: str, variable: str) -> Struct:
+    def _item(self, kind: type[Struct], raw: object, index: int, path: str, variable: str | None) -> Struct:
         item_path = f"{path}[{index}]"
         group = self._group(raw, item_path)
-        item_variable = "_"  # matches nothing: items without a name have no variables of their own
-        if path in NAMED_LISTS:
+        item_variable = None
+        if path in NAMED_LISTS and variable is not None:
             name = next((value for key, value in group.items() if str(key).lower() == "name"), "")
             if isinstance(name, str) and name:
-                item_variable = f"{variable}_{variable_of(name)}"
+                item_variable = join_variable(variable, name)
         return self.section(kind, group, item_path, item_variable)
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from centripetal.model.duration import format_duration
 
-from .environment import PREFIXES, variable_of
+from .environment import PREFIXES, join_variable
 from .options import NAMED_LISTS, Option, join, options_of
 from .schema import Config
 
@@ -65,7 +65,7 @@ def _variables(settings: Struct, path: str, variable: str, given: Struct | None)
         value = getattr(settings, option.name)
         original = value if given is None else getattr(given, option.name)
         option_path = join(path, option.name)
-        name = f"{variable}_{option.name.upper()}" if variable else option.name.upper()
+        name = join_variable(variable, option.name)
         if option.kind == "section":
             if option_path not in UNRELEASED:
                 yield from _variables(value, option_path, name, None if given is None else original)
@@ -75,7 +75,7 @@ def _variables(settings: Struct, path: str, variable: str, given: Struct | None)
             yield f"{name}={_quoted(' '.join(item.name for item in value))}"
             for index, item in enumerate(value):
                 item_given = None if given is None else original[index]
-                yield from _variables(item, option_path + "[]", f"{name}_{variable_of(item.name)}", item_given)
+                yield from _variables(item, option_path + "[]", join_variable(name, item.name), item_given)
         else:
             yield f"{name}={_quoted(_text(option, value))}"
 

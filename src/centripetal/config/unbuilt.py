@@ -43,6 +43,7 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"admin\.(?!password$|secret$).*", "the admin web interface"),
     (r"swagger\..*", "the Swagger UI"),
     (r"debug\..*", "profiling endpoints"),
+    (r"prometheus\.native_histograms", "native histograms"),
     (r"opentelemetry\..*", "traces"),
     (r"graphite\..*", "the export of metrics to Graphite"),
     (r"enable_unreleased_features", "unreleased features"),

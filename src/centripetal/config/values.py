@@ -14,6 +14,7 @@ from .options import Option
 
 MAX_LIST_ITEMS = 10_000
 _MAX_SHOWN = 80
+_USER_INFO = re.compile(r"://[^/@\s\"]*@")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _OLD_OCTAL = re.compile(r"([-+]?)0([0-7_]+)")
@@ -43,8 +44,8 @@ def refuse(where: str, option: Option, raw: object, expected: str = "") -> Confi
 
 
 def show(raw: object) -> str:
-    """Returns a value as JSON, shortened, for a message."""
-    text = json.dumps(raw, ensure_ascii=False, default=str)
+    """Returns a value as JSON for a message, shortened and without user names and passwords of addresses."""
+    text = _USER_INFO.sub("://***@", json.dumps(raw, ensure_ascii=False, default=str))
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
 
 
@@ -58,7 +59,7 @@ def read_value(option: Option, raw: object, where: str) -> Any:
         ConfigError: it cannot be one.
     """
     if isinstance(raw, str) and option.kind not in ("text", "texts", "map"):
-        return read_text(option, raw, where) if raw.strip() else option.default
+        return read_text(option, raw, where) if raw.strip() else type(option.default)()
     value = _READERS[option.kind](raw)
     if value is None:
         raise refuse(where, option, raw)

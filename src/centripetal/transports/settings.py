@@ -61,9 +61,11 @@ class WebSocketFrameSettings(Struct, frozen=True, kw_only=True):
     compression: Annotated[bool, Meta(description="Offer permessage-deflate.")] = False
     compression_min_size: Annotated[int, Meta(description="Compress only frames at least this big.")] = 0
     compression_level: Annotated[int, Meta(description="Deflate level 1..9.")] = 1
-    read_buffer_size: Annotated[int, Meta(description="Read buffer bytes; 0 = default.")] = 0
-    use_write_buffer_pool: Annotated[bool, Meta(description="Pool write buffers.")] = False
-    write_buffer_size: Annotated[int, Meta(description="Write buffer bytes; 0 = default.")] = 0
+    read_buffer_size: Annotated[int, Meta(description="Accepted for compatibility; buffers need no setting here.")] = 0
+    use_write_buffer_pool: Annotated[
+        bool, Meta(description="Accepted for compatibility; buffers need no setting here.")
+    ] = False
+    write_buffer_size: Annotated[int, Meta(description="Accepted for compatibility; buffers need no setting here.")] = 0
     write_timeout: Annotated[Duration, Meta(description="Deadline of one write.")] = 1.0
     message_size_limit: Annotated[int, Meta(description="Max incoming message bytes.")] = 65536
     decompressed_message_size_limit: Annotated[
