@@ -44,7 +44,8 @@ class Server {
 
   /** Sends SIGTERM and returns the exit code once the process has ended. */
   async stop() {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
+    const { pid, exitCode, signalCode } = this.child;
+    if (pid !== undefined && exitCode === null && signalCode === null) {
       const ended = new Promise((resolve) => this.child.once('exit', resolve));
       this.child.kill('SIGTERM');
       const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_LIMIT_MS);
