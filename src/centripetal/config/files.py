@@ -62,13 +62,9 @@ def parse(text: str, kind: str) -> Any:
         return json.loads(text)
     if kind == "toml":
         return tomllib.loads(text)
-    import yaml  # not at the top: most files are JSON, and this import is the slowest of the console
+    from .yaml_text import parse_yaml  # not at the top: most files are JSON, and this import is slow
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        value = yaml.load(text, Loader=loader)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+    value = parse_yaml(text)
     return {} if value is None else value
 
 

@@ -100,16 +100,24 @@ class _Reader:
         return kind(**values)
 
     def _given(self, kind: type[Struct], raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-        names = {option.name for option in options_of(kind)}
+        kinds = {option.name: option.kind for option in options_of(kind)}
         given: dict[str, Any] = {}
+        dotted: dict[str, dict[str, Any]] = {}
         for key, value in raw.items():
-            name = str(key).lower()
-            if name not in names:
+            name, _, rest = str(key).lower().partition(".")
+            if rest and kinds.get(name) == "section":
+                dotted.setdefault(name, {})[str(key)[len(name) + 1 :]] = value
+            elif rest or name not in kinds:
                 self.unknown_keys.append(join(path, str(key)))
             elif name in given:
                 raise ConfigError(f"{join(path, name)}: is given twice, in different case")
             else:
                 given[name] = value
+        for name, values in dotted.items():
+            group = self._group(given.get(name), join(path, name))
+            for rest in values.keys() & group.keys():
+                raise ConfigError(f"{join(path, name)}.{rest}: is given twice, once with a dot in the key")
+            given[name] = {**group, **values}
         return given
 
     def _group(self, raw: object, path: str) -> Mapping[str, Any]:
@@ -146,6 +154,8 @@ class _Reader:
             where, raw = found[0], _items_of_text(found[1], found[0], named=path in NAMED_LISTS)
         if raw is None or raw == "" or raw == {}:
             return ()
+        if isinstance(raw, Mapping):
+            raw = [raw]
         if not isinstance(raw, list):
             raise ConfigError(f"{where}: {_kind_of(raw)} is not a list of objects")
         if len(raw) > MAX_LIST_ITEMS:

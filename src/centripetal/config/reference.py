@@ -18,8 +18,9 @@ Options come from a file, from environment variables and from flags; a flag beat
 which beats the default. This page is made from the program itself by `centripetal configdoc --markdown`.
 
 - **File**: `--config FILE` (`-c`), ending in `.json`, `.yaml`, `.yml` or `.toml`; `config.json` without the flag. The
-  server also starts without a file. Keys may be written in any case. Keys that are no options are reported and
-  otherwise ignored; `centripetal checkconfig --strict` refuses them.
+  server also starts without a file. Keys may be written in any case, and `"client.insecure": true` is the same as
+  `"client": {"insecure": true}`. Keys that are no options are reported and otherwise ignored;
+  `centripetal checkconfig --strict` refuses them.
 - **Environment**: the path of the option in upper case with `_` for dots, after `CENTRIPETAL_`; the prefix `CENTRIFUGO_`
   is accepted too, the first wins. Lists of texts are separated by single spaces, maps and other lists are JSON. Empty
   variables count as not set. The server also reads a file `.env` in its working directory; real variables win over it.

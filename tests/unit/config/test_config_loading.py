@@ -77,6 +77,64 @@ def test_a_key_in_two_cases_is_refused(tmp_path: Path) -> None:
         load(written(tmp_path, {"client": {"insecure": True, "Insecure": False}}), environ={})
 
 
+def test_keys_may_hold_dots(tmp_path: Path) -> None:
+    content = {
+        "client.ping_interval": "9s",
+        "Client": {"token.audience": "a"},
+        "http_server.tls.enabled": True,
+        "odd.x": 1,
+    }
+    loaded = load(written(tmp_path, content), environ={})
+    assert loaded.config.client.ping_interval == 9.0 and loaded.config.client.token.audience == "a"
+    assert loaded.config.http_server.tls.enabled and loaded.unknown_keys == ("odd.x",)
+    with pytest.raises(ConfigError, match=r"client\.insecure.*twice"):
+        load(written(tmp_path, {"client.insecure": True, "client": {"insecure": True}}), environ={})
+
+
+def test_a_single_object_is_a_list_of_one(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, {"channel": {"namespaces": {"name": "room"}}}), environ={})
+    assert [item.name for item in loaded.config.channel.namespaces] == ["room"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", "yes"),
+        ("no", "no"),
+        ("on", "on"),
+        ("2020-01-01", "2020-01-01"),
+        ("1:30", "1:30"),
+        ("12", "12"),
+        ("012", "10"),
+        ("0x10", "16"),
+        ("1_000", "1000"),
+        ("~", ""),
+        ("", ""),
+        ("'true'", "true"),
+        ("e5", "e5"),
+        ("-", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("true", None),
+        ("!!python/object:os.system x", None),
+        ("*nothing", None),
+    ],
+)
+def test_scalars_of_yaml(tmp_path: Path, text: str, value: str | None) -> None:
+    path = written(tmp_path, f"node:\n  name: {text}\n", "c.yaml")
+    if value is None:
+        with pytest.raises(ConfigError):
+            load(path, environ={})
+    else:
+        assert load(path, environ={}).config.node.name == value
+
+
+def test_anchors_and_merges_of_yaml(tmp_path: Path) -> None:
+    text = "x: &base {history_size: 1}\nchannel:\n  namespaces:\n    - {<<: *base, name: one}\n    - {name: two, <<: *base}\n"
+    namespaces = load(written(tmp_path, text, "c.yaml"), environ={}).config.channel.namespaces
+    assert [(item.name, item.history_size) for item in namespaces] == [("one", 1), ("two", 1)]
+
+
 def test_a_zero_value_means_the_default(tmp_path: Path) -> None:
     content = {
         "client": {"channel_limit": 0, "ping_interval": "0s", "allowed_origins": None},
@@ -123,7 +181,7 @@ def test_forms_of_values(tmp_path: Path, content: Any, option: str, value: Any) 
         ({"client": {"allowed_origins": {"a": 1}}}, ("client.allowed_origins", "list")),
         ({"client": {"insecure": "maybe"}}, ("client.insecure", "true or false")),
         ({"client": 1}, ("client", "object")),
-        ({"channel": {"namespaces": {"name": "a"}}}, ("channel.namespaces", "list")),
+        ({"channel": {"namespaces": 5}}, ("channel.namespaces", "list")),
         ({"channel": {"namespaces": ["a"]}}, ("channel.namespaces[0]",)),
         ({"channel": {"namespaces": [{"name": "room", "presence": "maybe"}]}}, ("namespaces[0].presence",)),
         ({"engine": {"type": "floppy"}}, ("engine.type", '"floppy"', '"redis"')),
@@ -155,6 +213,8 @@ def test_errors_never_show_a_secret(tmp_path: Path) -> None:
         ("c.toml", "a = "),
         ("d.ini", "a=1"),
         ("e.yaml", "- a"),
+        ("e.yaml", "a: 1\na: 2"),
+        ("e.yaml", "--- {}\n--- {}"),
     ],
 )
 def test_broken_files(tmp_path: Path, name: str, text: str) -> None:
