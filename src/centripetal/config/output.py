@@ -17,7 +17,7 @@ from .options import NAMED_LISTS, Option, join, options_of
 from .schema import Config
 
 UNRELEASED = ("broker.redisnats",)
-"""Sections that a written configuration leaves out."""
+"""Sections that a written file leaves out."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+=,*-]*")
 
@@ -67,8 +67,7 @@ def _variables(settings: Struct, path: str, variable: str, given: Struct | None)
         option_path = join(path, option.name)
         name = join_variable(variable, option.name)
         if option.kind == "section":
-            if option_path not in UNRELEASED:
-                yield from _variables(value, option_path, name, None if given is None else original)
+            yield from _variables(value, option_path, name, None if given is None else original)
         elif given is not None and not original:
             continue
         elif option.kind == "sections" and option_path in NAMED_LISTS:
@@ -88,9 +87,9 @@ def _text(option: Option, value: Any) -> str:
     if option.kind == "texts":
         return " ".join(value)
     if option.kind == "map":
-        return json.dumps(value, ensure_ascii=False) if value else ""
+        return json.dumps(value, ensure_ascii=False)
     if option.kind == "sections":
-        return json.dumps([_object(item, "") for item in value], ensure_ascii=False) if value else ""
+        return json.dumps([_object(item, "") for item in value], ensure_ascii=False)
     return str(value)
 
 
