@@ -1,6 +1,6 @@
 """Heads of HTTP requests: from bytes to an HttpRequest and how its body is framed.
 
-llhttp reads whole heads only, with a new parser for each (0.4 µs), so that an idle connection owns none; bodies are framed
+llhttp checks whole heads only, with a new parser for each (0.4 µs), so that an idle connection owns none; bodies are framed
 here and in `bodies`.
 """
 
@@ -16,6 +16,8 @@ CHUNKED = -1
 """Body length of a request with `Transfer-Encoding: chunked`."""
 
 _MAX_LENGTH_DIGITS = 18
+_KNOWN_HEADS = 256
+_KNOWN_BYTES = 1024
 
 
 class BadHead(Exception):
@@ -48,31 +50,37 @@ class Head:
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
 
-
-class _Sink:
-    """Takes llhttp's callbacks; parsing is synchronous, so one serves all heads."""
-
-    __slots__ = ("headers", "target")
-
-    headers: dict[str, str]
-    target: bytes
-
-    def on_url(self, url: bytes) -> None:
-        self.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        headers = self.headers
-        if key in headers:
-            # Two lengths or hosts could be read differently by a proxy before us.
-            if key == "host" or key == "content-length":
-                raise ValueError(key)
-            text = headers[key] + ("; " if key == "cookie" else ", ") + text
-        headers[key] = text
+    def again(self) -> Head:
+        """Returns the same for another request; only the header mapping is shared."""
+        old = self.request
+        request = HttpRequest(old.method, old.path, old.query, old.headers, http_version=old.http_version)
+        return Head(request, self.body_length, self.keep_alive, self.expects_continue)
 
 
-_sink = _Sink()
+class HeadReader:
+    """Parses heads, and remembers some: the heads of an API client hardly differ.
+
+    Args:
+        max_headers: see parse_head.
+    """
+
+    __slots__ = ("_known", "_max_headers")
+
+    def __init__(self, max_headers: int) -> None:
+        self._max_headers = max_headers
+        self._known: dict[bytes, Head] = {}
+
+    def read(self, head: bytes) -> Head:
+        """Parses a head as parse_head does; the header mapping must not be changed."""
+        known = self._known.get(head)
+        if known is not None:
+            return known.again()
+        parsed = parse_head(head, self._max_headers)
+        if parsed.body_length and len(head) <= _KNOWN_BYTES:
+            if len(self._known) >= _KNOWN_HEADS:
+                self._known.clear()
+            self._known[head] = parsed.again()
+        return parsed
 
 
 def parse_head(head: bytes, max_headers: int) -> Head:
@@ -88,27 +96,34 @@ def parse_head(head: bytes, max_headers: int) -> Head:
     Raises:
         BadHead: with status 400, 431 or 501.
     """
-    if head.count(b"\n") > max_headers + 2:
+    lines = head.decode("latin-1").split("\r\n")
+    if len(lines) > max_headers + 3:
         raise BadHead(431)
-    sink = _sink
-    headers: dict[str, str] = {}
-    sink.headers = headers
-    sink.target = b""
-    parser = httptools.HttpRequestParser(sink)
     try:
-        parser.feed_data(head)
+        # Without callbacks: llhttp checks the syntax, strictly, and what it lets pass is simple to split.
+        httptools.HttpRequestParser(None).feed_data(head)
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
         raise BadHead(400) from error
-    method = parser.get_method().decode("latin-1")
-    version = parser.get_http_version()
-    if version == "1.1":
-        keep_alive = True
+    request_line = lines[0].split(" ")
+    if len(request_line) != 3:
+        raise BadHead(400)
+    method, target, version = request_line
+    headers: dict[str, str] = {}
+    for line in lines[1:-2]:
+        name, colon, value = line.partition(":")
+        name = name.lower()
+        if name in headers or not colon:
+            _repeat(headers, name, value.strip(" \t"))
+        else:
+            headers[name] = value.strip(" \t")
+    if version == "HTTP/1.1":
+        version, keep_alive = "1.1", True
         if "host" not in headers:
             raise BadHead(400)
-    elif version == "1.0":
-        keep_alive = False
+    elif version == "HTTP/1.0":
+        version, keep_alive = "1.0", False
     else:
         raise BadHead(400)
     if "connection" in headers:
@@ -117,9 +132,20 @@ def parse_head(head: bytes, max_headers: int) -> Head:
     length = 0
     if "content-length" in headers or "transfer-encoding" in headers:
         length = _body_length(headers, version)
-    path, query = _split_target(sink.target)
+    if target[0] == "/" and "%" not in target:
+        path, _, query = target.partition("?")
+    else:
+        path, query = _split_target(target)
     expects_continue = "expect" in headers and headers["expect"].lower() == "100-continue" and version == "1.1"
     return Head(HttpRequest(method, path, query, headers, http_version=version), length, keep_alive, expects_continue)
+
+
+def _repeat(headers: dict[str, str], name: str, value: str) -> None:
+    """Joins the values of a repeated header."""
+    # Two lengths or hosts could be read differently by a proxy before us; names are not empty and have a colon.
+    if name in ("host", "content-length", "") or name not in headers:
+        raise BadHead(400)
+    headers[name] += ("; " if name == "cookie" else ", ") + value
 
 
 def _body_length(headers: dict[str, str], version: str) -> int:
@@ -136,9 +162,8 @@ def _body_length(headers: dict[str, str], version: str) -> int:
     return int(text)
 
 
-def _split_target(target: bytes) -> tuple[str, str]:
+def _split_target(text: str) -> tuple[str, str]:
     """Returns decoded path and raw query of a request target."""
-    text = target.decode("latin-1")
     if text[:1] != "/":
         # The absolute form, that clients send to proxies; "*" and authorities are paths that no route has.
         scheme, separator, rest = text.partition("://")

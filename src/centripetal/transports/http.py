@@ -17,7 +17,7 @@ from .bodies import BadBody, ChunkedBody
 from .deadlines import Expiring
 from .endpoints import HttpEndpoint, UpgradeEndpoint
 from .fallback import FallbackProtocol
-from .heads import CHUNKED, BadHead, Head, parse_head
+from .heads import CHUNKED, BadHead, Head
 from .responses import CONTINUE, plain
 
 if TYPE_CHECKING:
@@ -184,9 +184,7 @@ class HttpConnection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        if self._reading_paused and self._transport is not None:
-            self._reading_paused = False
-            self._transport.resume_reading()
+        self._resume_reading()
         if self._unread and not self._closing and not self._writing_paused:
             self._serve(self._unread)
         elif not self._closing:
@@ -208,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
         """Takes a whole head; returns the position behind what it read."""
         listener = self._listener
         try:
-            head = parse_head(data[start:position], listener.limits.headers)
+            head = listener.heads.read(data[start:position])
         except BadHead as error:
             self._refuse(error.status)
             return position
@@ -378,9 +376,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if transport.can_write_eof():
             transport.write_eof()
-        if self._reading_paused:
-            self._reading_paused = False
-            transport.resume_reading()
+        self._resume_reading()
         self._listener.deadlines.watch(self, self._listener.limits.linger_seconds)
 
     def _drop(self, size: int) -> None:
@@ -393,15 +389,21 @@ class HttpConnection(asyncio.Protocol):
             self._reading_paused = True
             self._transport.pause_reading()
 
+    def _resume_reading(self) -> None:
+        transport = self._transport
+        if self._reading_paused and transport is not None:
+            self._reading_paused = False
+            if not transport.is_closing():
+                transport.resume_reading()
+
     # Leaving
 
     def _become(self, protocol: asyncio.Protocol, unread: bytes) -> None:
         """Gives the connection to an upgraded protocol for good."""
         transport = self._transport
         assert transport is not None
+        self._resume_reading()
         self._forget()
-        if self._reading_paused:
-            transport.resume_reading()
         transport.set_protocol(protocol)
         if self._writing_paused:
             protocol.pause_writing()
@@ -415,9 +417,7 @@ class HttpConnection(asyncio.Protocol):
         assert transport is not None and listener.fallback is not None
         self._flush()
         self._busy = self._handed_over = True
-        if self._reading_paused:
-            self._reading_paused = False
-            transport.resume_reading()
+        self._resume_reading()
         length = head.body_length
         if length <= 0:
             listener.deadlines.forget(self)

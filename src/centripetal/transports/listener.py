@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .deadlines import Deadlines
 from .endpoints import Routes
 from .fallback import AsgiApp, Fallback
+from .heads import HeadReader
 from .http import HttpConnection
 from .responses import ResponseWriter
 
@@ -52,6 +53,7 @@ class Listener:
         self.routes = routes
         self.fallback = Fallback(fallback_app) if fallback_app is not None else None
         self.limits = limits or HttpLimits()
+        self.heads = HeadReader(self.limits.headers)
         self.writer = ResponseWriter()
         self.connections: set[HttpConnection] = set()
         self.draining = False

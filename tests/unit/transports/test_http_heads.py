@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centripetal.transports.bodies import BadBody, ChunkedBody
-from centripetal.transports.heads import CHUNKED, BadHead, parse_head
+from centripetal.transports.heads import CHUNKED, BadHead, HeadReader, parse_head
 
 GOOD = b"POST /a/b?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n"
 
@@ -25,6 +25,19 @@ def test_other_framings() -> None:
     assert (head.body_length, head.keep_alive, head.expects_continue) == (CHUNKED, False, False)
     head = parse_head(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", 10)
     assert (head.body_length, head.keep_alive) == (0, True)
+
+
+def test_remembered_heads_make_requests_of_their_own() -> None:
+    reader = HeadReader(10)
+    heads = [reader.read(GOOD) for _ in range(3)]
+    assert len({id(head.request) for head in heads}) == 3
+    heads[0].keep_alive = False
+    heads[0].request.remote_address = "somebody"
+    again = reader.read(GOOD)
+    assert (again.keep_alive, again.request.remote_address, again.request.headers["host"]) == (True, "", "x")
+    for number in range(1000):
+        reader.read(GOOD.replace(b"/a/b", b"/%d" % number))
+    assert len(reader._known) <= 256
 
 
 @settings(max_examples=500)
