@@ -1,4 +1,4 @@
-"""Chunked bodies of HTTP requests, incremental and bounded."""
+"""Bodies of HTTP requests, incremental and bounded."""
 
 from __future__ import annotations
 
@@ -17,6 +17,32 @@ class BadBody(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+class SizedBody:
+    """Puts a body of known length together.
+
+    Args:
+        length: bytes, already checked.
+
+    Attributes:
+        body: what has come so far.
+        complete: all has come.
+    """
+
+    __slots__ = ("_length", "body", "complete")
+
+    def __init__(self, length: int) -> None:
+        self.body = bytearray()
+        self.complete = False
+        self._length = length
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes received bytes and returns what follows the body."""
+        missing = self._length - len(self.body)
+        self.body += data[:missing]
+        self.complete = len(self.body) == self._length
+        return data[missing:]
 
 
 class ChunkedBody:

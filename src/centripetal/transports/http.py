@@ -13,11 +13,13 @@ import structlog
 
 from ..interfaces.request import HttpResponse
 from ..node.eager import run_eagerly
-from .bodies import BadBody, ChunkedBody
+from .addresses import remote_address
+from .bodies import BadBody, ChunkedBody, SizedBody
 from .deadlines import Expiring
 from .endpoints import HttpEndpoint, UpgradeEndpoint
 from .fallback import FallbackProtocol
 from .heads import CHUNKED, BadHead, Head
+from .lingering import LingeringConnection
 from .responses import CONTINUE, plain
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _SLICE_SECONDS = 0.005
-_LINGER_BYTES = 16 * 1024 * 1024
 
 
 class HttpConnection(asyncio.Protocol):
@@ -37,7 +38,7 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_linger_bytes", "_listener", "_out",
+        "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_lingers", "_listener", "_out",
         "_reading_paused", "_transport", "_unread", "_writing_paused", "bucket", "deadline",
     )  # fmt: skip
 
@@ -47,12 +48,12 @@ class HttpConnection(asyncio.Protocol):
         self._unread = b""
         self._head: Head | None = None  # of the request whose body is being read
         self._endpoint: HttpEndpoint | None = None
-        self._body: bytearray | ChunkedBody | None = None
+        self._body: SizedBody | ChunkedBody | None = None
         self._out: list[bytes] = []
         self._busy = False  # a request is being answered
         self._handed_over = False  # ... by the fallback application
         self._closing = False  # no further request is served
-        self._linger_bytes = -1  # what may still be read and dropped; -1 while not lingering
+        self._lingers = False  # ... but input is still read and dropped
         self._reading_paused = False
         self._writing_paused = False
         self._eof = False
@@ -85,9 +86,9 @@ class HttpConnection(asyncio.Protocol):
             self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
-            self._drop(len(data))
-        elif self._busy or self._writing_paused:
+        if self._closing and not self._busy:
+            return
+        if self._busy or self._writing_paused:
             self._unread += data
             self._pause_reading()
         else:
@@ -103,7 +104,10 @@ class HttpConnection(asyncio.Protocol):
         elif self._busy:
             self._listener.deadlines.watch(self, self._listener.limits.idle_seconds)
         elif self._closing or (not self._unread and self._head is None):
-            transport.abort() if self._closing else transport.close()
+            if self._closing or transport.get_write_buffer_size():
+                transport.abort()
+            else:
+                transport.close()
         else:
             self._refuse(408)
 
@@ -191,16 +195,12 @@ class HttpConnection(asyncio.Protocol):
             self._set_deadline()
 
     def _set_deadline(self) -> None:
-        limits = self._listener.limits
-        if self._head is not None:
-            # The whole body has to come within the time; it was set when the body began.
-            return
-        if self._unread:
-            # Likewise a head: it was set at the first bytes, and does not move with the following ones.
-            if self.deadline - self._listener.loop.time() > limits.head_seconds:
-                self._listener.deadlines.watch(self, limits.head_seconds)
-            return
-        self._listener.deadlines.watch(self, limits.idle_seconds)
+        """Gives the next request its time; that of a head or body that has begun does not move with its bytes."""
+        limits, deadlines = self._listener.limits, self._listener.deadlines
+        if not self._unread and self._head is None:
+            deadlines.watch(self, limits.idle_seconds)
+        elif self._head is None and self.deadline - self._listener.loop.time() > limits.head_seconds:
+            deadlines.watch(self, limits.head_seconds)
 
     def _begin(self, data: bytes, start: int, position: int) -> int:
         """Takes a whole head; returns the position behind what it read."""
@@ -219,10 +219,9 @@ class HttpConnection(asyncio.Protocol):
             if listener.fallback is not None:
                 self._hand_over(head, data, start, position)
                 return len(data)
-            self._respond_early(head, plain(404), len(data) - position)
-            return position + max(head.body_length, 0)
+            return self._respond_early(head, plain(404), data, position)
         request.is_tls = listener.is_tls
-        request.remote_address = _remote_address(transport)
+        request.remote_address = remote_address(transport)
         if endpoint is None:
             assert upgrading is not None
             return self._upgrade(head, upgrading, data, position)
@@ -231,8 +230,7 @@ class HttpConnection(asyncio.Protocol):
         if early is None and length > endpoint.max_body_bytes:
             early = plain(413)
         if early is not None:
-            self._respond_early(head, early, len(data) - position)
-            return position + max(length, 0)
+            return self._respond_early(head, early, data, position)
         if length == 0:
             self._respond(head, endpoint, b"")
             return position
@@ -242,7 +240,7 @@ class HttpConnection(asyncio.Protocol):
             return end
         self._head = head
         self._endpoint = endpoint
-        self._body = ChunkedBody(endpoint.max_body_bytes) if length == CHUNKED else bytearray()
+        self._body = ChunkedBody(endpoint.max_body_bytes) if length == CHUNKED else SizedBody(length)
         if head.expects_continue and position == len(data):
             self._out.append(CONTINUE)
         listener.deadlines.watch(self, listener.limits.body_seconds)
@@ -254,35 +252,24 @@ class HttpConnection(asyncio.Protocol):
         self._flush()
         outcome = endpoint.upgrade(head.request, transport)
         if isinstance(outcome, HttpResponse):
-            self._respond_early(head, outcome, len(data) - position)
-            return position + max(head.body_length, 0)
+            return self._respond_early(head, outcome, data, position)
         self._become(outcome, data[position:])
         return len(data)
 
     def _read_body(self, data: bytes, position: int) -> int:
         head, endpoint, body = self._head, self._endpoint, self._body
         assert head is not None and endpoint is not None and body is not None
-        if isinstance(body, bytearray):
-            missing = head.body_length - len(body)
-            piece = data[position : position + missing]
-            body += piece
-            position += len(piece)
-            if len(piece) < missing:
-                return position
-            whole = bytes(body)
-        else:
-            try:
-                rest = body.feed(data[position:])
-            except BadBody as error:
-                self._refuse(error.status)
-                return position
-            position = len(data) - len(rest)
-            if not body.complete:
-                return position
-            whole = bytes(body.body)
+        try:
+            rest = body.feed(data[position:])
+        except BadBody as error:
+            self._refuse(error.status)
+            return position
+        if not body.complete:
+            return len(data)
+        whole = bytes(body.body)
         self._head = self._endpoint = self._body = None
         self._respond(head, endpoint, whole)
-        return position
+        return len(data) - len(rest)
 
     # Answering
 
@@ -315,22 +302,23 @@ class HttpConnection(asyncio.Protocol):
                 response = plain(500)
             else:
                 response = task.result()
-            if self._transport is None:
-                return
-            self._send(head, response)
-            self._flush()
-            if self._eof:
-                self._transport.close()
-            else:
+            if self._transport is not None:
+                self._closing = self._closing or self._eof
+                self._send(head, response)
+                self._flush()
                 self._go_on()
 
         task.add_done_callback(finished)
 
-    def _respond_early(self, head: Head, response: HttpResponse, available: int) -> None:
-        """Answers without reading the body: the connection goes on only if all of it is here already."""
-        if head.body_length == CHUNKED or head.body_length > available:
+    def _respond_early(self, head: Head, response: HttpResponse, data: bytes, position: int) -> int:
+        """Answers without reading the body; the connection goes on only if all of it is here already."""
+        length = head.body_length
+        if length == CHUNKED or length > len(data) - position:
             head.keep_alive = False
+            self._lingers = True
+            length = 0
         self._send(head, response)
+        return position + length
 
     def _send(self, head: Head, response: HttpResponse) -> None:
         request = head.request
@@ -351,7 +339,7 @@ class HttpConnection(asyncio.Protocol):
         """Answers what cannot be read on, and closes."""
         self._head = self._endpoint = self._body = None
         self._out.append(self._listener.writer.encode(plain(status), close=True))
-        self._closing = True
+        self._closing = self._lingers = True
         self._flush()
 
     def _flush(self) -> None:
@@ -362,27 +350,13 @@ class HttpConnection(asyncio.Protocol):
         if out:
             transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
-        if self._closing and not self._busy and self._linger_bytes < 0:
-            self._linger(transport)
-
-    def _linger(self, transport: asyncio.Transport) -> None:
-        """Closes our side and drops what still comes for a while.
-
-        Closing at once would make the kernel answer input with a reset, and the client could lose the response.
-        """
-        self._linger_bytes = _LINGER_BYTES
-        if self._eof or transport.is_closing():
-            transport.close()
-            return
-        if transport.can_write_eof():
-            transport.write_eof()
-        self._resume_reading()
-        self._listener.deadlines.watch(self, self._listener.limits.linger_seconds)
-
-    def _drop(self, size: int) -> None:
-        self._linger_bytes -= size
-        if self._linger_bytes < 0 and not self._busy and self._transport is not None:
-            self._transport.abort()
+        if self._closing and not self._busy:
+            if not self._lingers or self._eof or transport.is_closing():
+                transport.close()
+            else:
+                self._resume_reading()
+                self._forget()
+                transport.set_protocol(LingeringConnection(self._listener, transport))
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self._transport is not None:
@@ -431,11 +405,3 @@ class HttpConnection(asyncio.Protocol):
         self._transport = None
         self._listener.connections.discard(self)
         self._listener.deadlines.forget(self)
-
-
-def _remote_address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    if isinstance(peer, tuple) and len(peer) >= 2:
-        host = str(peer[0])
-        return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"
-    return ""

@@ -12,6 +12,7 @@ from .endpoints import Routes
 from .fallback import AsgiApp, Fallback
 from .heads import HeadReader
 from .http import HttpConnection
+from .lingering import LingeringConnection
 from .responses import ResponseWriter
 
 
@@ -55,7 +56,7 @@ class Listener:
         self.limits = limits or HttpLimits()
         self.heads = HeadReader(self.limits.headers)
         self.writer = ResponseWriter()
-        self.connections: set[HttpConnection] = set()
+        self.connections: set[HttpConnection | LingeringConnection] = set()
         self.draining = False
         self.is_tls = False
         self.loop: asyncio.AbstractEventLoop
