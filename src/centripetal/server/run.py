@@ -34,15 +34,17 @@ YOUNG_OBJECTS = 50_000
 logger = structlog.get_logger("centripetal.server")
 
 
-def serve(
-    loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_routes: Sequence[BaseRoute] = ()
-) -> int:
+ExtraRoutes = Callable[[Node], Sequence[BaseRoute]]
+"""Makes further pages of the external listener from the node that runs."""
+
+
+def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_routes: ExtraRoutes | None = None) -> int:
     """Runs a server with a configuration.
 
     Args:
         loaded: the configuration and where it came from.
         reload: reads it again, at SIGHUP.
-        extra_routes: further pages of the external listener.
+        extra_routes: makes further pages of the external listener.
 
     Returns:
         The process's exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start or had to be cut off.
@@ -87,7 +89,7 @@ class Server:
     doors: list[Door]
 
     def __init__(
-        self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig], extra_routes: Sequence[BaseRoute] = ()
+        self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig], extra_routes: ExtraRoutes | None = None
     ) -> None:
         self._loaded = loaded
         self._reload = reload
@@ -99,7 +101,8 @@ class Server:
         config = self._loaded.config
         self._tell_sources()
         self.node = build_node(config)
-        self.doors = build_doors(config, self.node, self._extra_routes)
+        extra_routes = self._extra_routes(self.node) if self._extra_routes else ()
+        self.doors = build_doors(config, self.node, extra_routes)
         await self.node.start()
         for door in self.doors:
             await door.listener.start(door.address, door.port)
