@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from ..interfaces.clock import Clock
 from ..interfaces.request import HttpRequest, HttpResponse
@@ -33,6 +32,7 @@ from ..protocol.websocket import (
     whole_message,
 )
 from .admission import Admission
+from .clients import TransportClient
 from .deadlines import Deadlines, Expiring
 from .encodings import WEBSOCKET_JSON, WEBSOCKET_PROTOBUF, deflate_encoding
 from .origins import Origins
@@ -48,25 +48,6 @@ _MESSAGES_A_LOOK = 16
 _OPEN, _CLOSING, _FINISHED = range(3)
 
 SUBPROTOCOLS = ("centrifuge-json", "centrifuge-protobuf")
-
-
-class TransportClient(Protocol):
-    """What a transport tells the client that it carries."""
-
-    def receive(self, message: bytes) -> None:
-        """One whole message came; its payload."""
-
-    def native_pong(self) -> None:
-        """A pong frame came."""
-
-    def writing_paused(self) -> None:
-        """More is buffered than the high-water mark."""
-
-    def writing_resumed(self) -> None:
-        """The buffer is below the low-water mark again."""
-
-    def transport_closed(self) -> None:
-        """The connection is gone; called exactly once."""
 
 
 NewClient = Callable[["WebSocketConnection", HttpRequest], TransportClient]
@@ -277,15 +258,11 @@ class WebSocketConnection(asyncio.Protocol):
             self.client.writing_resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        client = self.client
-        # Without cycles, reference counting frees all of it now.
-        self.client = self._transport = self._parser = self._backlog = None
-        self.write = _discard
         self._state = _FINISHED
+        self._transport = self._parser = self._backlog = None
         if self.bucket is not None:
             self._endpoint.deadlines.forget(self)
-        if client is not None:
-            client.transport_closed()
+        self._leave_client()
 
     def expire(self) -> None:
         """The peer did not close in time."""
@@ -389,6 +366,8 @@ class WebSocketConnection(asyncio.Protocol):
         transport = self._transport
         self._state = _FINISHED
         self._backlog = None
+        # Nothing may follow a close frame, so the client has to know before it writes again.
+        self._leave_client()
         if transport is None:
             return
         self._endpoint.deadlines.watch(self, CLOSE_SECONDS)
@@ -397,6 +376,13 @@ class WebSocketConnection(asyncio.Protocol):
             self._resume_socket()
         else:
             transport.close()
+
+    def _leave_client(self) -> None:
+        """Tells the client, once, that the connection is gone, and undoes the reference cycle."""
+        client, self.client = self.client, None
+        self.write = _discard
+        if client is not None:
+            client.transport_closed()
 
 
 def _discard(data: bytes) -> None:
