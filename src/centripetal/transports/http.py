@@ -247,13 +247,20 @@ class HttpConnection(asyncio.Protocol):
         return position
 
     def _upgrade(self, head: Head, endpoint: UpgradeEndpoint, data: bytes, position: int) -> int:
+        """Gives the connection to an upgraded protocol for good, unless the endpoint refuses."""
         transport = self._transport
         assert transport is not None
         self._flush()
         outcome = endpoint.upgrade(head.request, transport)
         if isinstance(outcome, HttpResponse):
             return self._respond_early(head, outcome, data, position)
-        self._become(outcome, data[position:])
+        self._resume_reading()
+        self._forget()
+        transport.set_protocol(outcome)
+        if self._writing_paused:
+            outcome.pause_writing()
+        if position < len(data):
+            outcome.data_received(data[position:])
         return len(data)
 
     def _read_body(self, data: bytes, position: int) -> int:
@@ -369,20 +376,6 @@ class HttpConnection(asyncio.Protocol):
             self._reading_paused = False
             if not transport.is_closing():
                 transport.resume_reading()
-
-    # Leaving
-
-    def _become(self, protocol: asyncio.Protocol, unread: bytes) -> None:
-        """Gives the connection to an upgraded protocol for good."""
-        transport = self._transport
-        assert transport is not None
-        self._resume_reading()
-        self._forget()
-        transport.set_protocol(protocol)
-        if self._writing_paused:
-            protocol.pause_writing()
-        if unread:
-            protocol.data_received(unread)
 
     def _hand_over(self, head: Head, data: bytes, start: int, position: int) -> None:
         """Gives the connection to the fallback application for one request."""

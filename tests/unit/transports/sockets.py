@@ -9,6 +9,7 @@ from typing import Any
 import uvloop
 
 from centripetal.interfaces.request import HttpRequest, HttpResponse
+from centripetal.protocol.websocket import unmask
 from centripetal.transports.endpoints import Routes
 from centripetal.transports.listener import HttpLimits, Listener
 
@@ -119,3 +120,18 @@ def get(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> 
 def post(path: str, body: bytes, *headers: str) -> bytes:
     """Builds a request with a body."""
     return get(path, f"Content-Length: {len(body)}", *headers, method="POST") + body
+
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def upgrade(*headers: str, path: str = "/ws") -> bytes:
+    """Builds an opening handshake."""
+    fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
+    return get(path, *fields, *headers)
+
+
+def frame(opcode: int, payload: bytes = b"", first: int = 0x80) -> bytes:
+    """Builds a client's frame; `first` has the flags."""
+    size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    return bytes((first | opcode,)) + size + b"mask" + unmask(payload, b"mask")

@@ -9,19 +9,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sockets import Client, House, get, in_house
+from sockets import KEY, Client, House, frame, get, in_house, upgrade
 
 from centripetal.interfaces.clock import SystemClock
 from centripetal.interfaces.request import HttpRequest
 from centripetal.model import Disconnect
-from centripetal.protocol.websocket import unmask
 from centripetal.transports import websocket
 from centripetal.transports.admission import Admission
 from centripetal.transports.origins import Origins
 from centripetal.transports.settings import WebSocketSettings
 from centripetal.transports.websocket import WebSocketConnection, WebSocketEndpoint
-
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 class Session:
@@ -65,16 +62,6 @@ class Stage:
         status, _, _ = await client.response()
         assert status == 101
         return client, self.sessions[-1]
-
-
-def upgrade(*headers: str, path: str = "/ws") -> bytes:
-    fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
-    return get(path, *fields, *headers)
-
-
-def frame(opcode: int, payload: bytes = b"", first: int = 0x80) -> bytes:
-    size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
-    return bytes((first | opcode,)) + size + b"mask" + unmask(payload, b"mask")
 
 
 def on_stage(
