@@ -47,6 +47,7 @@ class Ticker:
         self._start = clock.monotonic()
         self._wheel = TimingWheel[Scheduled](WHEEL_SLOTS)
         self._timer: asyncio.TimerHandle | None = None
+        self._advancing = False
         self._next_second = self._start + 1
         self.every_second: list[Callable[[], None]] = []
 
@@ -71,22 +72,24 @@ class Ticker:
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
-        self.advance()
-
-    def advance(self) -> None:
-        """Calls what is due by now, a slice at once; the rest at the end of the turn."""
         now = self._clock.monotonic()
-        more = False
-        for items in self._wheel.advance(int((now - self._start) / TICK_SECONDS), ITEMS_A_SLICE):
-            if more:
-                self._loop.call_soon(self._call, items, now)
-            else:
-                self._call(items, now)
-                more = True
         if now >= self._next_second:
             self._next_second = now + 1
             for function in self.every_second:
                 function()
+        if not self._advancing:
+            self._advancing = True
+            self.advance()
+
+    def advance(self) -> None:
+        """Calls what is due by now, a slice at once; the rest at the end of the turn."""
+        now = self._clock.monotonic()
+        items = next(self._wheel.advance(int((now - self._start) / TICK_SECONDS), ITEMS_A_SLICE), None)
+        if items is None:
+            self._advancing = False
+        else:
+            self._call(items, now)
+            self._loop.call_soon(self.advance)
 
     def _call(self, items: list[Scheduled], now: float) -> None:
         for item in items:

@@ -19,6 +19,7 @@ from ..engines.memory import MemoryBroker, MemoryPresenceManager
 from ..interfaces import Clock, SystemClock, Transport
 from ..interfaces.request import HttpRequest
 from ..node.node import Node
+from ..observability.interval import IntervalMetrics
 from ..observability.metrics import MetricsCollector
 from ..transports.admission import Admission
 from ..transports.endpoints import HttpEndpoint, Routes, UpgradeEndpoint
@@ -88,7 +89,9 @@ def build_doors(config: Config, node: Node, extra_routes: Sequence[BaseRoute] = 
         node: behind them.
         extra_routes: further routes of the external listener.
     """
-    metrics = MetricsCollector(node)
+    metrics = MetricsCollector(node, config.prometheus)
+    interval = IntervalMetrics(metrics, node.node_info, node.clock, config.node.info_metrics_aggregate_interval)
+    node.ticker.every_second.append(interval.check)
     inside: list[BaseRoute] = internal_routes(config, metrics.render)
     outside: list[BaseRoute] = [*external_routes(config), *extra_routes]
     exact: dict[str, HttpEndpoint | UpgradeEndpoint] = {}
@@ -100,7 +103,7 @@ def build_doors(config: Config, node: Node, extra_routes: Sequence[BaseRoute] = 
         door = Listener(routes(exact, api), application(outside + inside))
         return [Door("external", door, server.address, server.port)]
     external = Listener(routes(exact, api if config.http_api.external else None), application(outside))
-    internal = Listener(routes({}, api), application(inside))
+    internal = Listener(routes({}, None if config.http_api.external else api), application(inside))
     return [
         Door("external", external, server.address, server.port),
         Door("internal", internal, server.internal_address or server.address, int(server.internal_port)),
@@ -111,8 +114,7 @@ def routes(exact: dict[str, HttpEndpoint | UpgradeEndpoint], api: HttpApi | None
     """Returns the hot routes of a listener."""
     if api is None:
         return Routes(exact)
-    prefix = api.prefix if api.prefix.endswith("/") else f"{api.prefix}/"
-    return Routes({**exact, api.prefix: api}, [(prefix, api)])
+    return Routes({**exact, **dict.fromkeys(api.paths, api)})
 
 
 def websocket_endpoint(config: Config, node: Node) -> WebSocketEndpoint:
