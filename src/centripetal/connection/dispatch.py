@@ -54,7 +54,8 @@ def dispatch(client: Client, command: Command) -> bool:
     Returns:
         Whether the next command may be handled now.
     """
-    if client.state != CONNECTED and (command.connect is None or client.state != NEW):
+    expected = NEW if command.connect is not None else CONNECTED
+    if client.state != expected:
         client.disconnect(DISCONNECT_BAD_REQUEST)
         return True
     if command.id == 0 and command.send is None:
