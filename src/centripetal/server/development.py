@@ -241,12 +241,12 @@ def _refuse(request: Request) -> Response | None:
     The name in Host is checked as well, or any website could read the page through a name that it lets point here.
     """
     host = request.headers.get("host", "")
-    name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+    name, colon, port = host.rpartition(":") if host[-1:] != "]" and ":" in host else (host, "", "")
     site = request.headers.get("sec-fetch-site", "none")
     local = request.client is not None and request.client.host in LOCAL_CLIENTS
     # The page itself may be opened by a link; what it fetches is fetched by the page alone.
     own = site in ("same-origin", "none") or request.url.path == "/"
-    if local and own and name.lower() in LOCAL_HOSTS:
+    if local and own and name.lower() in LOCAL_HOSTS and (port.isdecimal() or not colon):
         return None
     return PlainTextResponse("The development page can be opened on the machine of the server only.\n", 403)
 

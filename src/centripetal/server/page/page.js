@@ -12,8 +12,7 @@ const element = (id) => document.getElementById(id);
 // -- the connection: commands and replies as lines of JSON over a WebSocket
 
 class Connection {
-  constructor(session, onEvent) {
-    this.session = session;
+  constructor(onEvent) {
     this.onEvent = onEvent;
     this.client = "";
     this.subscriptions = new Map(); // channel -> { offset, epoch } once subscribed, null before
@@ -27,8 +26,16 @@ class Connection {
     return this.client !== "";
   }
 
-  open() {
+  async open() {
     this.onEvent({ state: "connecting" });
+    try {
+      // Anew each time: after a restart the server has another key for tokens.
+      this.session = await (await fetch("/development/session")).json();
+    } catch (error) {
+      this.closed({});
+      return;
+    }
+    this.onEvent({ session: this.session });
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.socket = new WebSocket(`${scheme}://${location.host}${this.session.endpoint}`);
     this.socket.onopen = () => this.greet();
@@ -44,7 +51,7 @@ class Connection {
       this.client = reply.connect.client;
       this.pause = 250;
       this.onEvent({ state: "connected" });
-      for (const channel of this.subscriptions.keys()) this.subscribe(channel);
+      for (const channel of new Set([...pinned, ...this.subscriptions.keys()])) this.subscribe(channel);
     } catch (error) {
       this.socket.close();
     }
@@ -64,7 +71,7 @@ class Connection {
   /** Sends a command and resolves with its reply. */
   ask(command) {
     return new Promise((resolve, reject) => {
-      if (this.socket.readyState !== WebSocket.OPEN) {
+      if (this.socket?.readyState !== WebSocket.OPEN) {
         reject(new Error("not connected"));
         return;
       }
@@ -153,6 +160,18 @@ function showState({ state, code, reason, final }) {
   else status.textContent = "Connection lost, trying again …";
 }
 
+function showSession({ version, endpoint, example_command, example_token, channel }) {
+  element("version").textContent = version;
+  element("command").textContent = example_command;
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  element("address").textContent = `${scheme}://${location.host}${endpoint}`;
+  element("token").textContent = example_token;
+  if (!pinned.size) {
+    element("publish-channel").value = channel;
+    pinned.add(channel);
+  }
+}
+
 function make(tag, text = "", className = "") {
   const made = document.createElement(tag);
   if (text) made.textContent = text;
@@ -189,6 +208,7 @@ function showPublication(channel, { data, offset, info, tags }) {
 
 function onEvent(event) {
   if (event.state) showState(event);
+  else if (event.session) showSession(event.session);
   else if (event.publication) showPublication(event.channel, event.publication);
   else if (event.event) showMessage(event.channel, [], event.event, true);
   else if (event.refused) {
@@ -328,12 +348,5 @@ document.addEventListener("click", async ({ target }) => {
   setTimeout(() => (target.textContent = "Copy"), 1500);
 });
 
-const session = await (await fetch("/development/session")).json();
-element("version").textContent = session.version;
-element("command").textContent = session.example_command;
-element("address").textContent = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${session.endpoint}`;
-element("token").textContent = session.example_token;
-element("publish-channel").value = session.channel;
-connection = new Connection(session, onEvent);
-watch(session.channel);
+connection = new Connection(onEvent);
 look();
