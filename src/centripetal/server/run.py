@@ -13,9 +13,9 @@ import structlog
 from starlette.routing import BaseRoute
 
 from .. import __version__
-from ..auth.keys import TokenSettingsError
+from ..auth.keys import TokenSettingsError, weak_keys
 from ..config import ConfigError, LoadedConfig, validate
-from ..config.unbuilt import refuse_unbuilt
+from ..config.unbuilt import closed_channels, refuse_unbuilt
 from ..model.errors import DISCONNECT_SHUTDOWN
 from ..node.namespaces import Namespaces
 from ..node.node import Node
@@ -128,6 +128,10 @@ class Server:
             logger.warning("unknown key in configuration file", key=key)
         for variable in loaded.unknown_environment:
             logger.warning("unknown var in environment", var=variable)
+        for warning in closed_channels(loaded.config):
+            logger.warning("namespace_closed", reason=warning)
+        for warning in weak_keys(loaded.config.client.token):
+            logger.warning("weak_key", reason=warning)
 
     def reload(self) -> None:
         """Applies what changed of channels, tokens and client limits; a configuration with a mistake is not applied."""

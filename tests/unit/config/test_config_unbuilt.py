@@ -9,7 +9,7 @@ import pytest
 
 from centripetal.config import Config, ConfigError, load
 from centripetal.config.options import Option, walk
-from centripetal.config.unbuilt import UNBUILT, refuse_unbuilt
+from centripetal.config.unbuilt import UNBUILT, closed_channels, refuse_unbuilt
 
 OTHER: dict[str, Any] = {
     "bool": True,
@@ -100,12 +100,20 @@ def test_items_of_lists_are_looked_at() -> None:
         return is_refused(load(None, environ=variables).config)
 
     assert not of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab", "presence": true, "subscription_type": "stream"}]')
-    text = of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab"}, {"name": "cd", "subscription_type": "map"}]')
-    assert "channel.namespaces[1].subscription_type" in text and '"map"' in text
-    assert "channel.namespaces[0].map.key_ttl" in of(
-        CENTRIPETAL_CHANNEL_NAMESPACES="ab", CENTRIPETAL_CHANNEL_NAMESPACES_AB_MAP_KEY_TTL="1s"
+    text = of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab"}, {"name": "cd", "subscription_type": "shared_poll"}]')
+    assert "channel.namespaces[1].subscription_type" in text and '"shared_poll"' in text
+    assert "channel.namespaces[0].shared_poll.refresh_interval" in of(
+        CENTRIPETAL_CHANNEL_NAMESPACES="ab", CENTRIPETAL_CHANNEL_NAMESPACES_AB_SHARED_POLL_REFRESH_INTERVAL="1s"
     )
     assert "proxies" in of(CENTRIPETAL_PROXIES="ab")
+
+
+def test_map_namespaces_are_told_of() -> None:
+    variables = {"CENTRIPETAL_CHANNEL_NAMESPACES": '[{"name": "ab"}, {"name": "cd", "subscription_type": "map"}]'}
+    config = load(None, environ=variables).config
+    assert not is_refused(config)
+    (warning,) = closed_channels(config)
+    assert warning.startswith("cd: ")
 
 
 def test_a_generated_configuration_starts() -> None:
