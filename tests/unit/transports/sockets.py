@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -82,9 +83,17 @@ class House:
         self.clients: list[Client] = []
 
     async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.listener.port))
+        context = None
+        if self.listener.is_tls:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.listener.port, ssl=context))
         self.clients.append(client)
         return client
+
+    async def open_plain(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.listener.port)
 
 
 def in_house(
@@ -94,13 +103,14 @@ def in_house(
     app: Any = None,
     more: dict[str, Any] | None = None,
     max_body_bytes: int = 100_000,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Runs a test against a listener."""
 
     async def run() -> None:
         echo = Echo(max_body_bytes)
         listener = Listener(Routes({"/echo": echo, **(more or {})}, [("/api/", echo)]), app, limits)
-        await listener.start("127.0.0.1", 0)
+        await listener.start("127.0.0.1", 0, tls=tls)
         house = House(listener, echo)
         try:
             await test(house)
