@@ -41,7 +41,7 @@ unit: $(DEVELOPMENT) ## Run the tests that need nothing but Python
 	$(BIN)/pytest --ignore tests/clients --ignore tests/autobahn $(ARGS)
 
 docs: $(DEVELOPMENT) ## Generate docs/configuration.md and check the links of all pages
-	$(BIN)/centripetal configdoc > docs/configuration.md
+	$(BIN)/centripetal configdoc --markdown > docs/configuration.md
 	$(BIN)/python docs/check_links.py
 
 conformance: $(DEVELOPMENT) ## Compare with the transcripts recorded from the reference

@@ -51,6 +51,14 @@ class Instance:
     def api_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/api"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def log(self) -> str:
+        """What the server wrote so far."""
+        return self._log.read_text(errors="replace")
+
     def stop(self) -> int:
         """Sends SIGTERM, waits for the end and returns the exit code."""
         self._process.terminate()
@@ -66,7 +74,7 @@ class Instance:
         limit = time.monotonic() + START_LIMIT_SECONDS
         while True:
             if self._process.poll() is not None or time.monotonic() > limit:
-                raise RuntimeError(f"the server did not start:\n{self._log.read_text(errors='replace')[-4000:]}")
+                raise RuntimeError(f"the server did not start:\n{self.log()[-4000:]}")
             address = f"http://127.0.0.1:{self.port}/health"
             with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
                 if answer.status == 200:
