@@ -113,7 +113,7 @@ async def unsubscribe(ground: Ground, name: str) -> None:
 
 async def stammer(ground: Ground, name: str) -> None:
     """Begins a request, or talks another protocol, and goes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", ground.instance.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", ground.instance.port)
     writer.write(ground.chance.choice((b"", b"GET /conn", b"\x16\x03\x01\x02\x00", b"POST /api/info HTTP/1.1\r\nX:")))
     await writer.drain()
     writer.transport.abort()
