@@ -265,7 +265,7 @@ class Connections:
         for piece in (data, data[: len(data) // 2]):
             if pipe.open:
                 client.receive(piece)
-        while self.node.flusher.dirty:
+        while self.node.flusher.prompt or self.node.flusher.bulk:
             self.node.flusher.flush()
         client.transport_closed()
         assert not self.node.registry.clients, "a connection that has ended is still registered"

@@ -91,7 +91,7 @@ async def execute(client: Client, method: str, handler: Handler, request: Any, c
     except (BrokerError, PresenceError) as error:
         structlog.get_logger("centripetal.connection").error("engine_failed", command=method, error=str(error))
         client.reply_error(command_id, method, ERROR_INTERNAL)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a mistake of ours must not end the others
         structlog.get_logger("centripetal.connection").exception("command_failed", command=method, client=client.id)
         client.reply_error(command_id, method, ERROR_INTERNAL)
     client.node.counters.command_duration[method].observe(time.perf_counter() - started)

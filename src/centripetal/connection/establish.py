@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..fanout.hub import Channel
 from ..fanout.tags_filter import FilterError, TagsFilter, compile_filter
 from ..interfaces import BrokerError, PresenceError
 from ..model import Publication, StreamPosition
@@ -21,18 +22,22 @@ from ..model.errors import (
     ERROR_EXPIRED,
 )
 from ..node.delivery import encode_publication
+from ..node.positions import Position
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry, SubscribeResult
 from . import duties
 from .recovery import Recovered, extend_entries, merge_waiting, patched_entries, read_stream
 from .state import CLOSED
-from .subscription import JOIN_LEAVE, POSITIONED, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
+from .subscription import JOIN_LEAVE, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
 from .unsubscribe import remove_presence_later
 
 if TYPE_CHECKING:
     from .client import Client
 
 FOSSIL = "fossil"
+READS = 5
+"""So often the stream is read for one subscription, while others change where the channel stands."""
+
 WAITING_PUBLICATIONS = 10_000
 """So many publications are put aside for a subscriber that is on its way; more end the attempt."""
 
@@ -48,7 +53,7 @@ class Making:
     """
 
     __slots__ = (
-        "_waiting", "client", "delta", "grant", "last_offset", "name", "position", "request", "result", "subscription",
+        "_held", "_waiting", "client", "delta", "grant", "last_offset", "name", "position", "request", "result", "subscription",
         "tags_filter",
     )  # fmt: skip
 
@@ -67,6 +72,7 @@ class Making:
         self.position: StreamPosition | None = None
         self.last_offset = 0
         self.result = SubscribeResult()
+        self._held: Position | None = None
         self._waiting: list[Publication] | None = None
         if grant.expire_at and grant.expire_at <= client.node.clock.time():
             raise ERROR_EXPIRED
@@ -105,23 +111,35 @@ class Making:
         if grant.presence:
             await node.add_presence(self.name, client.id, client.info_in(self.name))
             self._check_wanted()
-        found = Recovered(StreamPosition())
         if positioned:
-            found = await read_stream(node, self.name, self.request, grant, self.tags_filter)
-            self._check_wanted()
-            await node.positions.reach(channel, found.top)
-            self._check_wanted()
-        entries = await patched_entries(found.publications) if self.delta else []
-        if positioned:
-            self._check_wanted()
-            self._merge(found)
+            found, entries = await self._read(channel)
             self.position = found.top
-        if self.delta:
-            extend_entries(entries, found.publications)
+            self._held = node.positions.hold(channel, found.top, grant.history_meta_ttl_seconds)
         else:
-            entries = [PublicationEntry(publication) for publication in found.publications]
+            found, entries = Recovered(StreamPosition()), []
         self.last_offset = found.last_offset
         self.result = self._result(found, entries)
+
+    async def _read(self, channel: Channel) -> tuple[Recovered, list[PublicationEntry]]:
+        """Reads the stream until the subscriber stands where the channel's positioned subscribers do.
+
+        Another subscriber may have brought the channel further than what was read, or less far.
+        """
+        for _ in range(READS):
+            found = await read_stream(self.client.node, self.name, self.request, self.grant, self.tags_filter)
+            self._check_wanted()
+            await self.client.node.positions.reach(channel, found.top)
+            self._check_wanted()
+            entries = await patched_entries(found.publications) if self.delta else []
+            self._check_wanted()
+            self._merge(found)
+            if self.delta:
+                extend_entries(entries, found.publications)
+            else:
+                entries = [PublicationEntry(publication) for publication in found.publications]
+            if self.client.node.positions.agrees(channel, found.top):
+                return found, entries
+        raise DISCONNECT_INSUFFICIENT_STATE
 
     def _merge(self, found: Recovered) -> None:
         waiting = self._waiting
@@ -164,18 +182,15 @@ class Making:
             self.abandon()
             return
         node = client.node
-        if not self._deliver_waiting():
+        if not self._deliver_waiting() or not self._holds_position(channel):
             self.abandon()
             client.disconnect(DISCONNECT_INSUFFICIENT_STATE)
             return
         channel.joining.pop(client, None)
-        if subscription.flags & POSITIONED and self.position is not None:
-            node.positions.hold(
-                channel, self.position.offset, self.position.epoch, self.grant.history_meta_ttl_seconds
-            )
         subscription.group = channel.add(
             client, client.encoding, fossil=self.delta, tags_filter=self.tags_filter, base_offset=self.last_offset
         )
+        node.hub.num_live += 1
         if subscription.flags & PUSH_JOIN_LEAVE:
             channel.watch(client, client.encoding)
         node.counters.actions["add_subscription"] += 1
@@ -184,6 +199,12 @@ class Making:
         if subscription.flags & PRESENCE or subscription.expire_at:
             duties.watch_subscriptions(client)
         self._settle()
+
+    def _holds_position(self, channel: Channel) -> bool:
+        """Whether the channel's positioned subscribers still stand where this one does."""
+        if self._held is None or self.position is None:
+            return True
+        return channel.position is self._held and self._held.offset == self.position.offset
 
     def _deliver_waiting(self) -> bool:
         """Pushes what was put aside since the merge; returns False when there is a hole."""
@@ -199,7 +220,7 @@ class Making:
                 continue
             frame = encode_publication(self.client.encoding, self.name, publication, self.delta, None)
             if frame is None:
-                self.client.node._cannot_encode(self.client)
+                self.client.node.refuse_encoding(self.client)
                 return True
             self.client.node.flusher.put(self.client, frame)
             self.last_offset = publication.offset
@@ -226,6 +247,8 @@ class Making:
         subscription.channel = None
         if channel.joining.get(client) is self._waiting:
             channel.joining.pop(client, None)
+        if self._held is not None:
+            client.node.positions.release(channel, self._held)
         client.node.interest.release(channel)
         if self.grant.presence:
             remove_presence_later(client, self.name)

@@ -46,6 +46,7 @@ def detach(client: Client, channel: str) -> Subscription | None:
         return None
     entry = subscription.channel
     entry.remove(client, subscription.group)
+    client.node.hub.num_live -= 1
     subscription.group = None
     subscription.channel = None
     if subscription.flags & PUSH_JOIN_LEAVE:

@@ -20,6 +20,9 @@ from .prepared import Encode, Prepared
 MEMBERS_A_SLICE = 10_000
 """So many appends are done in one go: about two milliseconds."""
 
+FEW = 100
+"""A publication to so many subscribers is written before those to more; see Flusher."""
+
 
 class Group:
     """Subscribers of a channel that get the same bytes.
@@ -149,7 +152,7 @@ class Hub:
     Attributes:
         channels: by name.
         filtered: publications that tag filters kept from subscribers.
-        delivered: publications put into outboxes.
+        num_live: live subscriptions.
     """
 
     def __init__(
@@ -158,6 +161,7 @@ class Hub:
         encode: Encode,
         schedule: Callable[[Callable[[], None]], object],
         cannot_encode: Callable[[Outbox], None],
+        count: Callable[[Any, int, int], None],
     ) -> None:
         """Makes an empty hub.
 
@@ -166,14 +170,16 @@ class Hub:
             encode: see prepared.Encode.
             schedule: calls a function at the end of the turn, like `loop.call_soon`.
             cannot_encode: what to do with a subscriber whose encoding cannot carry a publication.
+            count: (encoding, bytes of a frame, subscribers), for metrics; once per group and publication.
         """
         self.channels: dict[str, Channel] = {}
         self.filtered = 0
-        self.delivered = 0
+        self.num_live = 0
         self._flusher = flusher
         self._encode = encode
         self._schedule = schedule
         self._cannot_encode = cannot_encode
+        self._count = count
         self._work: deque[Iterator[None]] = deque()
 
     def hold(self, name: str) -> Channel:
@@ -217,8 +223,8 @@ class Hub:
 
     def _deliver_at_once(self, channel: Channel, publication: Any, base: Any) -> None:
         prepared = self._prepare(channel, publication, base)
-        dirty = self._flusher.dirty
-        mark = dirty.append
+        flusher = self._flusher
+        mark = (flusher.prompt if channel.num_live <= FEW else flusher.bulk).append
         undeliverable: list[Outbox] = []
         for group in channel.groups.values():
             tags_filter = group.tags_filter
@@ -231,7 +237,7 @@ class Hub:
                 if frame is None:
                     undeliverable.extend(group)
                     continue
-                self.delivered += len(group.members)
+                self._count(group.encoding, len(frame), len(group.members))
                 for outbox in group.members:
                     pending = outbox.pending
                     if not pending:
@@ -242,15 +248,14 @@ class Hub:
                 if frame is None:
                     undeliverable.extend(group.fresh)
                     continue
-                self.delivered += len(group.fresh)
+                self._count(group.encoding, len(frame), len(group.fresh))
                 for outbox in group.fresh:
                     pending = outbox.pending
                     if not pending:
                         mark(outbox)
                     pending.append(frame)
                 group.settle()
-        if dirty:
-            self._flusher.wake()
+        flusher.wake()
         for outbox in undeliverable:
             self._cannot_encode(outbox)
 
@@ -275,9 +280,9 @@ class Hub:
                     group.lose_base()
                     continue
                 ready, fresh = list(group.members), list(group.fresh)
-                yield from self._append_in_slices(group.members, ready, prepared.for_ready(group), sequence)
+                yield from self._append_in_slices(group, group.members, ready, prepared.for_ready(group), sequence)
                 if fresh:
-                    yield from self._append_in_slices(group.fresh, fresh, prepared.full(group), sequence)
+                    yield from self._append_in_slices(group, group.fresh, fresh, prepared.full(group), sequence)
                 for outbox in fresh:
                     came = group.fresh.get(outbox)
                     if came is not None and came < sequence:
@@ -287,20 +292,26 @@ class Hub:
         channel.backlog = None
 
     def _append_in_slices(
-        self, members: dict[Outbox, int], snapshot: list[Outbox], frame: bytes | None, sequence: int
+        self,
+        group: Group,
+        members: dict[Outbox, int],
+        snapshot: list[Outbox],
+        frame: bytes | None,
+        sequence: int,
     ) -> Iterator[None]:
+        if frame is not None:
+            self._count(group.encoding, len(frame), len(snapshot))
         for start in range(0, len(snapshot), MEMBERS_A_SLICE):
-            dirty = self._flusher.dirty
+            mark = self._flusher.bulk.append
             for outbox in snapshot[start : start + MEMBERS_A_SLICE]:
                 if members.get(outbox, sequence) >= sequence:
                     continue  # left meanwhile, or came after this publication
                 if frame is None:
                     self._cannot_encode(outbox)
                     continue
-                self.delivered += 1
                 pending = outbox.pending
                 if not pending:
-                    dirty.append(outbox)
+                    mark(outbox)
                 pending.append(frame)
             self._flusher.wake()
             yield
@@ -325,11 +336,15 @@ class Hub:
             channel: of this hub.
             encode: encoding -> the frame, or None when it cannot carry the event.
         """
-        put = self._flusher.put
+        mark = (self._flusher.prompt if channel.num_live <= FEW else self._flusher.bulk).append
         for encoding, members in list(channel.watchers.items()):
             frame = encode(encoding)
             for outbox in list(members):
                 if frame is None:
                     self._cannot_encode(outbox)
-                else:
-                    put(outbox, frame)
+                    continue
+                pending = outbox.pending
+                if not pending:
+                    mark(outbox)
+                pending.append(frame)
+        self._flusher.wake()

@@ -29,15 +29,20 @@ class Outbox:
 class Flusher:
     """Writes, once a turn, what was put into outboxes.
 
+    Replies and what goes to few do not wait behind a publication to thousands: they have a list of their own, which is
+    written first. An outbox with pending frames is on one of the lists, once.
+
     Attributes:
-        dirty: outboxes with pending frames, in the order of their first frame.
+        prompt: outboxes that were put something by themselves or with few others, in the order of their first frame.
+        bulk: outboxes of a publication to many.
     """
 
-    __slots__ = ("_scheduled", "dirty", "schedule")
+    __slots__ = ("_scheduled", "bulk", "prompt", "schedule")
 
     def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
         """Args: schedule: calls a function at the end of the turn, like `loop.call_soon`."""
-        self.dirty: list[Outbox] = []
+        self.prompt: list[Outbox] = []
+        self.bulk: list[Outbox] = []
         self.schedule = schedule
         self._scheduled = False
 
@@ -45,44 +50,58 @@ class Flusher:
         """Appends a frame to an outbox."""
         pending = outbox.pending
         if not pending:
-            self.dirty.append(outbox)
+            self.prompt.append(outbox)
             if not self._scheduled:
                 self._scheduled = True
                 self.schedule(self.flush)
         pending.append(frame)
 
     def wake(self) -> None:
-        """Has flush() called at the end of the turn; for those who append to `dirty` themselves."""
-        if not self._scheduled and self.dirty:
+        """Has flush() called at the end of the turn; for those who append to the lists themselves."""
+        if not self._scheduled and (self.prompt or self.bulk):
             self._scheduled = True
             self.schedule(self.flush)
 
     def flush(self) -> None:
-        """Writes up to a slice of the dirty outboxes, and asks to be called again for the rest."""
-        dirty = self.dirty
-        if len(dirty) > OUTBOXES_A_SLICE:
-            batch = dirty[:OUTBOXES_A_SLICE]
-            del dirty[:OUTBOXES_A_SLICE]
+        """Writes a slice of each list, and asks to be called again for the rest."""
+        prompt, bulk = self.prompt, self.bulk
+        if len(prompt) > OUTBOXES_A_SLICE:
+            self.prompt = prompt[OUTBOXES_A_SLICE:]
+            del prompt[OUTBOXES_A_SLICE:]
+        else:
+            self.prompt = []
+        if len(bulk) > OUTBOXES_A_SLICE:
+            batch = bulk[:OUTBOXES_A_SLICE]
+            del bulk[:OUTBOXES_A_SLICE]
+        else:
+            batch = bulk
+            self.bulk = []
+        write_all(prompt)
+        write_all(batch)
+        if self.prompt or self.bulk:
             self.schedule(self.flush)
         else:
-            batch = dirty
-            self.dirty = []
             self._scheduled = False
-        for outbox in batch:
-            pending = outbox.pending
-            outbox.pending = []
-            if len(pending) == 1:
-                outbox.write(pending[0])
-            elif len(pending) <= FRAMES_A_WRITE:
-                outbox.write(b"".join(pending))
-            else:
-                write_chunks(outbox, pending)
 
     def flush_one(self, outbox: Outbox) -> None:
         """Writes an outbox now, before its connection is closed. It stays on the list, with nothing pending."""
         pending = outbox.pending
         if pending:
             outbox.pending = []
+            write_chunks(outbox, pending)
+
+
+def write_all(outboxes: list[Outbox]) -> None:
+    """Writes what is pending in each outbox, joined."""
+    for outbox in outboxes:
+        pending = outbox.pending
+        outbox.pending = []
+        if len(pending) == 1:
+            outbox.write(pending[0])
+        elif len(pending) <= FRAMES_A_WRITE:
+            if pending:
+                outbox.write(b"".join(pending))
+        else:
             write_chunks(outbox, pending)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ..fanout.hub import Channel, Hub
@@ -33,6 +34,7 @@ class Delivery:
         self._hub = hub
         self._channels = hub.channels
         self._counters = counters
+        self._broadcasts = counters.broadcast_duration["publication"]
         self.positions: Positions | None = None
 
     def on_publication(
@@ -52,11 +54,13 @@ class Delivery:
             assert self.positions is not None
             if not self.positions.accept(entry, (publication, position, use_delta, previous)):
                 return
-        self._hub.deliver(entry, publication, previous if use_delta else None)
+        self.deliver(entry, publication, previous if use_delta else None)
 
     def deliver(self, channel: Channel, publication: Publication, base: Publication | None) -> None:
         """Delivers a publication whose turn has come."""
+        started = time.perf_counter()
         self._hub.deliver(channel, publication, base)
+        self._broadcasts.observe(time.perf_counter() - started)
 
     def on_join(self, channel: str, info: ClientInfo) -> None:
         """Delivers a join; see BrokerEvents."""

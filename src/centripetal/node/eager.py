@@ -17,18 +17,20 @@ T = TypeVar("T")
 @types.coroutine
 def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, Any, T]:
     """Goes on with a coroutine that has yielded its first future already."""
+    step: Callable[[Any], Any]
+    argument: Any
     while True:
         try:
             value = yield yielded
         except GeneratorExit:
             coroutine.close()
             raise
-        except BaseException as error:
-            advance: Callable[[], Any] = lambda error=error: coroutine.throw(error)  # type: ignore[misc]  # noqa: E731
+        except BaseException as error:  # noqa: BLE001 - cancellation, too, is for the coroutine to see
+            step, argument = coroutine.throw, error
         else:
-            advance = lambda value=value: coroutine.send(value)  # type: ignore[misc]  # noqa: E731
+            step, argument = coroutine.send, value
         try:
-            yielded = advance()
+            yielded = step(argument)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
 

@@ -29,7 +29,7 @@ class NodeInfo:
             "version": node.version,
             "num_clients": len(node.registry.clients),
             "num_users": len(node.registry.users),
-            "num_subs": sum(channel.num_live for channel in node.hub.channels.values()),
+            "num_subs": node.hub.num_live,
             "num_channels": len(node.hub.channels),
             "uptime": int(node.clock.monotonic() - self._started_at),
         }

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
-import re2
+import re2  # type: ignore[import-untyped]
 
 from ..model.errors import ERROR_UNKNOWN_CHANNEL
 from .settings import ChannelOptions, ChannelSettings
+
+
+class NamePattern(Protocol):
+    """A compiled expression for names."""
+
+    def search(self, text: str) -> object | None:
+        """Returns something if the expression is found."""
 
 
 class Rules(NamedTuple):
@@ -21,7 +28,7 @@ class Rules(NamedTuple):
     """
 
     options: ChannelOptions
-    name_pattern: re2.Pattern | None  # type: ignore[name-defined]
+    name_pattern: NamePattern | None
     history_meta_ttl_seconds: float
 
 

@@ -36,9 +36,12 @@ class Position:
         checked_at: monotonic seconds of the last comparison with the broker.
         suspicious: the last comparison failed; the next one decides.
         waiting: publications that arrive while a gap is being closed; None otherwise.
+        healed: done when the gap is closed, for those who wait for it.
     """
 
-    __slots__ = ("checked_at", "epoch", "history_meta_ttl_seconds", "holders", "offset", "suspicious", "waiting")
+    __slots__ = (
+        "checked_at", "epoch", "healed", "history_meta_ttl_seconds", "holders", "offset", "suspicious", "waiting",
+    )  # fmt: skip
 
     def __init__(self, offset: int, epoch: str, now: float, history_meta_ttl_seconds: float) -> None:
         self.offset = offset
@@ -47,6 +50,7 @@ class Position:
         self.checked_at = now
         self.suspicious = False
         self.waiting: deque[Arrival] | None = None
+        self.healed: asyncio.Future[None] | None = None
         self.history_meta_ttl_seconds = history_meta_ttl_seconds
 
 
@@ -82,39 +86,55 @@ class Positions:
         self._due: dict[Channel, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def hold(self, channel: Channel, offset: int, epoch: str, history_meta_ttl_seconds: float) -> None:
-        """Counts a positioned subscriber that stands at this position; the channel's must be no other."""
+    def hold(self, channel: Channel, top: StreamPosition, history_meta_ttl_seconds: float) -> Position:
+        """Counts a positioned subscriber that stands at `top`, where agrees() says that the channel stands, too."""
         position = channel.position
         if position is None:
             now = self._clock.monotonic()
-            position = channel.position = Position(offset, epoch, now, history_meta_ttl_seconds)
+            position = channel.position = Position(top.offset, top.epoch, now, history_meta_ttl_seconds)
             if self._check_delay_seconds > 0:
                 self._due[channel] = None
         position.holders += 1
+        return position  # type: ignore[no-any-return]
 
-    def release(self, channel: Channel) -> None:
-        """Counts one less."""
+    def release(self, channel: Channel, held: Position | None = None) -> None:
+        """Counts one less.
+
+        Args:
+            channel: of the subscriber.
+            held: what hold() returned; nothing is done when the channel has another position by now.
+        """
         position = channel.position
-        if position is None:
+        if position is None or (held is not None and held is not position):
             return
         position.holders -= 1
         if position.holders <= 0:
             channel.position = None
             self._due.pop(channel, None)
 
-    async def reach(self, channel: Channel, top: StreamPosition) -> None:
-        """Brings a channel to a position that was read from the history, before somebody goes live there."""
+    def agrees(self, channel: Channel, top: StreamPosition) -> bool:
+        """Whether a subscriber that stands at `top` stands where the channel's others do."""
         position = channel.position
-        if position is None or (position.epoch == top.epoch and position.offset >= top.offset):
+        if position is None:
+            return True
+        return position.waiting is None and position.offset == top.offset and position.epoch == top.epoch
+
+    async def reach(self, channel: Channel, top: StreamPosition) -> None:
+        """Brings a channel at least to a position that was read from the history, before somebody goes live there."""
+        position = channel.position
+        if position is None:
             return
         if position.epoch not in ("", top.epoch):
             self._lose_all(channel)
-        elif position.waiting is None:
+            return
+        if position.waiting is None:
+            if position.offset >= top.offset:
+                return
             position.waiting = deque()
-            await self._heal(channel, position)
-        else:
-            while channel.position is position and position.waiting is not None:
-                await asyncio.sleep(0)
+            self._start(self._heal(channel, position))
+        if position.healed is None:
+            position.healed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(position.healed)
 
     def accept(self, channel: Channel, arrival: Arrival) -> bool:
         """Decides about a publication that has an offset.
@@ -161,6 +181,9 @@ class Positions:
             structlog.get_logger("centripetal.node").warning("gap_not_closed", channel=channel.name, error=str(error))
             healed = False
         waiting, position.waiting = position.waiting, None
+        done, position.healed = position.healed, None
+        if done is not None and not done.done():
+            done.set_result(None)
         if channel.position is position and not healed:
             self._lose_all(channel)
         for arrival in waiting or ():
@@ -216,7 +239,7 @@ class Positions:
         elif top.epoch == position.epoch and top.offset > position.offset:
             position.suspicious = False
             position.waiting = deque()
-            await self._heal(channel, position)
+            self._start(self._heal(channel, position))
         elif not position.suspicious:
             position.suspicious = True
             asyncio.get_running_loop().call_later(1.0, self._confirm, channel, position)

@@ -95,5 +95,5 @@ class Ticker:
         for item in items:
             try:
                 item.on_due(now)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a mistake of ours must not end the others
                 structlog.get_logger("centripetal.node").exception("scheduled_work_failed")

@@ -91,7 +91,7 @@ class Peer:
 
     def received(self) -> list[dict[str, Any]]:
         """Returns the messages that came since the last call."""
-        while self._node.flusher.dirty:
+        while self._node.flusher.prompt or self._node.flusher.bulk:
             self._node.flusher.flush()
         text, self.pipe.written = self.pipe.written, b""
         return [json.loads(line) for line in text.splitlines()]
