@@ -15,8 +15,24 @@ from .tokens import (
 from .transport import Encoding, Transport
 
 __all__ = [
-    "Broker", "BrokerError", "BrokerEvents", "Clock", "ConnectionClaims", "Encoding", "HistoryFilter",
-    "PresenceError", "PresenceManager", "PresenceStats", "PublishOptions", "PublishResult", "ServerSubscription",
-    "SubscriptionClaims", "SubscriptionOverrides", "SystemClock", "TokenExpired", "TokenInvalid", "TokenVerifier",
+    "Broker",
+    "BrokerError",
+    "BrokerEvents",
+    "Clock",
+    "ConnectionClaims",
+    "Encoding",
+    "HistoryFilter",
+    "PresenceError",
+    "PresenceManager",
+    "PresenceStats",
+    "PublishOptions",
+    "PublishResult",
+    "ServerSubscription",
+    "SubscriptionClaims",
+    "SubscriptionOverrides",
+    "SystemClock",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenVerifier",
     "Transport",
 ]

@@ -21,10 +21,21 @@ class Encoding(Protocol):
         frame: message bytes -> what is written to the socket (WebSocket header, delimiter, length).
     """
 
-    name: str
-    codec: object
-    unidirectional: bool
-    frame: Callable[[bytes], bytes]
+    @property
+    def name(self) -> str:
+        """For logs and metrics; begins with the transport's name."""
+
+    @property
+    def codec(self) -> object:
+        """The shared codec."""
+
+    @property
+    def unidirectional(self) -> bool:
+        """Pushes go out bare."""
+
+    @property
+    def frame(self) -> Callable[[bytes], bytes]:
+        """Makes a message what is written to the socket."""
 
 
 class Transport(Protocol):
@@ -40,13 +51,33 @@ class Transport(Protocol):
         write: writes bytes already framed; the bound method of the asyncio transport where there is one.
     """
 
-    name: str
-    encoding: Encoding
-    emulated: bool
-    frame_ping_pong: bool
-    ping_interval_seconds: float
-    pong_timeout_seconds: float
-    write: Callable[[bytes], None]
+    @property
+    def name(self) -> str:
+        """Label of metrics, field of logs."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """How messages look."""
+
+    @property
+    def emulated(self) -> bool:
+        """Commands come through another request."""
+
+    @property
+    def frame_ping_pong(self) -> bool:
+        """Pings are the transport's own."""
+
+    @property
+    def ping_interval_seconds(self) -> float:
+        """Seconds between pings, 0 for none."""
+
+    @property
+    def pong_timeout_seconds(self) -> float:
+        """Seconds to wait for a pong, 0 for no check."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Writes framed bytes."""
 
     def buffered_bytes(self) -> int:
         """Bytes written and not yet taken by the kernel."""
