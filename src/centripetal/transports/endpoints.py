@@ -7,6 +7,22 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from ..interfaces.request import HttpRequest, HttpResponse
+from .responses import ResponseWriter
+
+
+class OpenResponse(asyncio.Protocol):
+    """An answer that stays open. The connection is its own for good, and what the client sends on it has no use."""
+
+    __slots__ = ()
+
+    def begin(self, transport: asyncio.Transport, writer: ResponseWriter) -> None:
+        """Begins to answer; only afterwards the front door makes this the connection's protocol.
+
+        Args:
+            transport: of the connection.
+            writer: encodes the head, or a response that refuses.
+        """
+        raise NotImplementedError
 
 
 class HttpEndpoint(Protocol):
@@ -25,7 +41,9 @@ class HttpEndpoint(Protocol):
             None to have the body read, or the response that spares it.
         """
 
-    def respond(self, request: HttpRequest, body: bytes) -> HttpResponse | Coroutine[Any, Any, HttpResponse]:
+    def respond(
+        self, request: HttpRequest, body: bytes
+    ) -> HttpResponse | OpenResponse | Coroutine[Any, Any, HttpResponse]:
         """Answers a whole request; a coroutine that never waits costs no task."""
 
 

@@ -16,11 +16,11 @@ from ..node.eager import run_eagerly
 from .addresses import remote_address
 from .bodies import BadBody, ChunkedBody, SizedBody
 from .deadlines import Expiring
-from .endpoints import HttpEndpoint, UpgradeEndpoint
+from .endpoints import HttpEndpoint, OpenResponse, UpgradeEndpoint
 from .fallback import FallbackProtocol
 from .heads import CHUNKED, BadHead, Head
 from .lingering import LingeringConnection
-from .responses import CONTINUE, plain
+from .responses import CONTINUE, plain, response_of
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -68,8 +68,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         self._unread = b""
-        self._body = None
-        self._head = None
+        self._body = self._head = None
         self._out.clear()
 
     def eof_received(self) -> bool:
@@ -211,31 +210,25 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(error.status)
             return position
         request = head.request
-        transport = self._transport
-        assert transport is not None
-        endpoint = listener.routes.find(request.path)
-        upgrading = listener.routes.find_upgrade(request.path) if endpoint is None else None
-        if endpoint is None and upgrading is None:
-            if listener.fallback is not None:
-                self._hand_over(head, data, start, position)
-                return len(data)
-            return self._respond_early(head, plain(404), data, position)
+        assert self._transport is not None
         request.is_tls = listener.is_tls
-        request.remote_address = remote_address(transport)
+        request.remote_address = remote_address(self._transport)
+        endpoint = listener.routes.find(request.path)
         if endpoint is None:
-            assert upgrading is not None
-            return self._upgrade(head, upgrading, data, position)
+            upgrading = listener.routes.find_upgrade(request.path)
+            if upgrading is not None:
+                return self._upgrade(head, upgrading, data, position)
+            if listener.fallback is not None:
+                return self._hand_over(head, data, start, position)
+            return self._respond_early(head, plain(404), data, position)
         early = endpoint.begin(request)
         length = head.body_length
         if early is None and length > endpoint.max_body_bytes:
             early = plain(413)
         if early is not None:
             return self._respond_early(head, early, data, position)
-        if length == 0:
-            self._respond(head, endpoint, b"")
-            return position
         end = position + length
-        if 0 < length and end <= len(data):
+        if 0 <= length and end <= len(data):
             self._respond(head, endpoint, data[position:end])
             return end
         self._head = head
@@ -254,11 +247,7 @@ class HttpConnection(asyncio.Protocol):
         outcome = endpoint.upgrade(head.request, transport)
         if isinstance(outcome, HttpResponse):
             return self._respond_early(head, outcome, data, position)
-        self._resume_reading()
-        self._forget()
-        transport.set_protocol(outcome)
-        if self._writing_paused:
-            outcome.pause_writing()
+        self._give_away(outcome)
         if position < len(data):
             outcome.data_received(data[position:])
         return len(data)
@@ -286,6 +275,12 @@ class HttpConnection(asyncio.Protocol):
             outcome = endpoint.respond(request, body)
             if isinstance(outcome, HttpResponse):
                 response = outcome
+            elif isinstance(outcome, OpenResponse):
+                assert self._transport is not None
+                self._flush()
+                outcome.begin(self._transport, self._listener.writer)
+                self._give_away(outcome)
+                return
             else:
                 done, value = run_eagerly(outcome)
                 if not done:
@@ -297,18 +292,24 @@ class HttpConnection(asyncio.Protocol):
             response = plain(500)
         self._send(head, response)
 
+    def _give_away(self, protocol: asyncio.Protocol) -> None:
+        """Makes another protocol the connection's for good."""
+        transport = self._transport
+        assert transport is not None
+        self._resume_reading()
+        self._forget()
+        transport.set_protocol(protocol)
+        if self._writing_paused:
+            protocol.pause_writing()
+        if self._eof and not protocol.eof_received():
+            transport.close()
+
     def _wait(self, head: Head, task: asyncio.Task[HttpResponse]) -> None:
         self._busy = True
 
         def finished(task: asyncio.Task[HttpResponse]) -> None:
             self._busy = False
-            if task.cancelled():
-                response = plain(503)
-            elif error := task.exception():
-                _log.error("http_request_failed", method=head.request.method, exc_info=error)
-                response = plain(500)
-            else:
-                response = task.result()
+            response = response_of(task)
             if self._transport is not None:
                 self._closing = self._closing or self._eof
                 self._send(head, response)
@@ -336,11 +337,9 @@ class HttpConnection(asyncio.Protocol):
             )
         except ValueError:
             _log.exception("http_response_invalid", method=request.method)
-            close = True
-            data = self._listener.writer.encode(plain(500), close=True)
+            close, data = True, self._listener.writer.encode(plain(500), close=True)
         self._out.append(data)
-        if close:
-            self._closing = True
+        self._closing = self._closing or close
 
     def _refuse(self, status: int) -> None:
         """Answers what cannot be read on, and closes."""
@@ -353,17 +352,14 @@ class HttpConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        out = self._out
-        if out:
-            transport.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
+        if self._out:
+            transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            self._out.clear()
         if self._closing and not self._busy:
             if not self._lingers or self._eof or transport.is_closing():
                 transport.close()
             else:
-                self._resume_reading()
-                self._forget()
-                transport.set_protocol(LingeringConnection(self._listener, transport))
+                self._give_away(LingeringConnection(self._listener, transport))
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self._transport is not None:
@@ -377,10 +373,9 @@ class HttpConnection(asyncio.Protocol):
             if not transport.is_closing():
                 transport.resume_reading()
 
-    def _hand_over(self, head: Head, data: bytes, start: int, position: int) -> None:
+    def _hand_over(self, head: Head, data: bytes, start: int, position: int) -> int:
         """Gives the connection to the fallback application for one request."""
-        transport = self._transport
-        listener = self._listener
+        transport, listener = self._transport, self._listener
         assert transport is not None and listener.fallback is not None
         self._flush()
         self._busy = self._handed_over = True
@@ -393,6 +388,7 @@ class HttpConnection(asyncio.Protocol):
         protocol = FallbackProtocol(listener.fallback, self, -1 if length == CHUNKED else length)
         transport.set_protocol(protocol)
         protocol.begin(transport, data[start:position], data[position:])
+        return len(data)
 
     def _forget(self) -> None:
         self._transport = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from email.utils import formatdate
 from http import HTTPStatus
+
+import structlog
 
 from ..interfaces.request import HttpResponse
 
@@ -63,3 +66,14 @@ def plain(status: int, headers: list[tuple[str, str]] | None = None) -> HttpResp
     """Makes a response whose body is the status' name."""
     text = _REASONS.get(status, "Unknown").encode() + b"\n"
     return HttpResponse(status, [("Content-Type", "text/plain; charset=utf-8"), *(headers or ())], text)
+
+
+def response_of(task: asyncio.Task[HttpResponse]) -> HttpResponse:
+    """Returns what a finished task answers: 503 if it was cancelled, 500 if it failed."""
+    if task.cancelled():
+        return plain(503)
+    error = task.exception()
+    if error is None:
+        return task.result()
+    structlog.get_logger().error("http_request_failed", exc_info=error)
+    return plain(500)
