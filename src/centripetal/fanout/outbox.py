@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 OUTBOXES_A_SLICE = 400
@@ -88,21 +89,29 @@ class Flusher:
         pending = outbox.pending
         if pending:
             outbox.pending = []
-            write_chunks(outbox, pending)
+            with contextlib.suppress(RuntimeError):  # as in write_all()
+                write_chunks(outbox, pending)
 
 
 def write_all(outboxes: list[Outbox]) -> None:
-    """Writes what is pending in each outbox, joined."""
+    """Writes what is pending in each outbox, joined.
+
+    A transport that has just broken raises RuntimeError until its owner is told, which is in a later turn. That is the
+    end of this connection only: those behind it in the list get theirs.
+    """
     for outbox in outboxes:
         pending = outbox.pending
         outbox.pending = []
-        if len(pending) == 1:
-            outbox.write(pending[0])
-        elif len(pending) <= FRAMES_A_WRITE:
-            if pending:
-                outbox.write(b"".join(pending))
-        else:
-            write_chunks(outbox, pending)
+        try:
+            if len(pending) == 1:
+                outbox.write(pending[0])
+            elif len(pending) <= FRAMES_A_WRITE:
+                if pending:
+                    outbox.write(b"".join(pending))
+            else:
+                write_chunks(outbox, pending)
+        except RuntimeError:
+            continue
 
 
 def write_chunks(outbox: Outbox, pending: list[bytes]) -> None:
