@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from clients.instance import Instance
 
-ROUNDS = 24
-WARM_UP_ROUNDS = 8
+ROUNDS = 40
+WARM_UP_ROUNDS = 10
 CONNECTIONS = 250
 CHANNELS = 4
-GROWTH_BYTES = 6 * 1024 * 1024
+GROWTH_BYTES = 2 * 1024 * 1024
 QUIET_SECONDS = 20.0
 
 
@@ -68,9 +68,9 @@ class Ground:
 async def speak(ground: Ground, name: str) -> aiohttp.ClientWebSocketResponse:
     """Connects, subscribes to channels of several kinds, publishes into each, and reads the replies."""
     socket = await ground.session.ws_connect(f"ws://127.0.0.1:{ground.instance.port}/connection/websocket")
-    # Channels with history have names that come again, because what is kept of them is meant to stay for a while.
+    # Channels with history have names that come again, because what is kept of them is meant to stay.
     kinds = ("chat:{group}", "delta:{group}", "live:{name}", "tags:{group}")
-    channels = [kind.format(group=ground.chance.randrange(50), name=name) for kind in kinds[:CHANNELS]]
+    channels = [kind.format(group=ground.chance.randrange(5), name=name) for kind in kinds[:CHANNELS]]
     commands: list[dict[str, Any]] = [{"connect": {}}]
     commands += [{"subscribe": {"channel": channel, "delta": "fossil"}} for channel in channels]
     commands += [{"publish": {"channel": channels[n % 3], "data": {"n": n, "text": "x" * 200}}} for n in range(3)]
