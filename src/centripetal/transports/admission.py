@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
 from ..interfaces.clock import Clock
+
+_log = structlog.get_logger("centripetal.transports")
 
 
 class Admission:
@@ -50,5 +54,6 @@ class Admission:
             self._tokens -= 1.0
         if self._limit > 0 and self._num_clients() >= self._limit:
             self.refused += 1
+            _log.warning("connection_limit_reached", limit=self._limit)
             return False
         return True

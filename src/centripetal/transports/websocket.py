@@ -10,6 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from ..interfaces.clock import Clock
 from ..interfaces.request import HttpRequest, HttpResponse
 from ..interfaces.transport import Encoding
@@ -39,11 +41,14 @@ from .origins import Origins
 from .responses import plain
 from .settings import WebSocketSettings
 
+_log = structlog.get_logger("centripetal.transports")
+
 CLOSE_SECONDS = 5.0
 """How long the peer may take for its part of the closing handshake."""
 
 SLICE_SECONDS = 0.005
 _MESSAGES_A_LOOK = 16
+_LOGGED_ORIGIN = 256
 
 _OPEN, _CLOSING, _FINISHED = range(3)
 
@@ -103,6 +108,7 @@ class WebSocketEndpoint:
         if refusal is not None:
             return plain(refusal[0], [("Sec-WebSocket-Version", "13")])
         if not self._origins.allows(headers.get("origin")):
+            _log.info("origin_refused", origin=headers["origin"][:_LOGGED_ORIGIN])
             return plain(403)
         protobuf = frame_ping_pong = False
         if request.query:
