@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +35,13 @@ QUEUED_BYTES = 1 << 20
 COMMANDS_A_LOOK = 16
 SLICE_SECONDS = 0.004
 """Commands of one message are handled in slices of this length; the clock is looked at every so many commands."""
+
+
+def random_id() -> str:
+    """Returns a random UUID (version 4, RFC 9562) as text."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class Client(Outbox):
@@ -68,8 +75,8 @@ class Client(Outbox):
         self.node = node
         self.transport = transport
         self.encoding: Any = transport.encoding
-        self.id = str(uuid.uuid4())
-        self.session = str(uuid.uuid4()) if transport.emulated or transport.encoding.unidirectional else ""
+        self.id = random_id()
+        self.session = random_id() if transport.emulated or transport.encoding.unidirectional else ""
         self.user = ""
         self.info = b""
         self.meta = b""

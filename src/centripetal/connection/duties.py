@@ -49,9 +49,11 @@ class Due:
 
     def earliest(self) -> float:
         """Returns the time of the next duty, 0 for none."""
-        return min(
-            (at for at in (self.ping, self.pong, self.presence, self.expiry, self.stale, self.writing) if at), default=0.0
-        )
+        earliest = self.ping
+        for at in (self.pong, self.presence, self.expiry, self.stale, self.writing):
+            if at and (at < earliest or not earliest):
+                earliest = at
+        return earliest
 
 
 def reschedule(client: Client) -> None:
@@ -79,19 +81,23 @@ def begin(client: Client) -> None:
     interval = client.transport.ping_interval_seconds
     if interval > 0:
         due.ping = now + random.uniform(interval / 2, interval)
-    set_expiry(client)
+    due.expiry = expiry_of(client)
     watch_subscriptions(client)
     reschedule(client)
 
 
-def set_expiry(client: Client) -> None:
-    """Has the connection end at its expiry, with the grace that a client-side refresh gets."""
+def expiry_of(client: Client) -> float:
+    """Returns the monotonic time at which the connection ends, with the grace of a client-side refresh; 0 for never."""
     if client.expire_at <= 0:
-        client.due.expiry = 0.0
-    else:
-        remaining = client.expire_at - client.node.clock.time()
-        grace = client.node.client.expired_close_delay if client.client_side_refresh else 0.0
-        client.due.expiry = client.node.clock.monotonic() + remaining + grace
+        return 0.0
+    clock = client.node.clock
+    grace = client.node.client.expired_close_delay if client.client_side_refresh else 0.0
+    return clock.monotonic() + client.expire_at - clock.time() + grace
+
+
+def set_expiry(client: Client) -> None:
+    """Has the connection end at its expiry."""
+    client.due.expiry = expiry_of(client)
     reschedule(client)
 
 
