@@ -16,6 +16,7 @@ from ..model import ClientError, ClientInfo, Disconnect, StreamPosition
 from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
     DISCONNECT_INAPPROPRIATE_PROTOCOL,
+    DISCONNECT_SHUTDOWN,
     DISCONNECT_SLOW,
 )
 from ..node.counters import client_labels
@@ -143,9 +144,9 @@ class Client(Outbox):
         except ProtocolError:
             self.disconnect(DISCONNECT_BAD_REQUEST)
             return True
-        return self._handle(iter(commands))
+        return self._handle(iter(commands), len(message))
 
-    def _handle(self, commands: Iterator[Command]) -> bool:
+    def _handle(self, commands: Iterator[Command], size: int = 0) -> bool:
         """Handles commands until one has to wait, or the slice is over; returns whether all were handled."""
         handled = 0
         started = 0.0
@@ -153,9 +154,10 @@ class Client(Outbox):
             for command in commands:
                 if self.state == CLOSED:
                     return True
-                if not dispatch(self, command):
+                if not dispatch(self, command, size):
                     self._queue_first(commands)
                     return False
+                size = 0
                 handled += 1
                 if handled % COMMANDS_A_LOOK == 0:
                     now = time.perf_counter()
@@ -280,6 +282,10 @@ class Client(Outbox):
         if self.state == CLOSED:
             return
         self.node.counters.server_disconnects[disconnect.code] += 1
+        if disconnect is not DISCONNECT_SHUTDOWN:
+            self.node.client_log.info(
+                "client_disconnected", code=disconnect.code, reason=disconnect.reason, client=self.id, user=self.user
+            )
         self.node.flusher.flush_one(self)
         if self.state != CLOSED:
             self._end()

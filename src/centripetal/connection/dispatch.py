@@ -48,8 +48,13 @@ HANDLERS: dict[str, Handler] = {
 """Commands in the order in which they are looked for; `ping` is a message of the schema that the server refuses."""
 
 
-def dispatch(client: Client, command: Command) -> bool:
+def dispatch(client: Client, command: Command, size: int) -> bool:
     """Handles one command as far as it goes without waiting.
+
+    Args:
+        client: whose.
+        command: what.
+        size: bytes of it, for metrics.
 
     Returns:
         Whether the next command may be handled now.
@@ -59,7 +64,7 @@ def dispatch(client: Client, command: Command) -> bool:
         client.disconnect(DISCONNECT_BAD_REQUEST)
         return True
     if command.id == 0 and command.send is None:
-        client.node.counters.messages_received[(client.transport.name, "client_pong")].add(0)
+        client.node.counters.messages_received[(client.transport.name, "client_pong")].add(size)
         take_pong(client)
         return True
     for method, handler in HANDLERS.items():
@@ -69,7 +74,7 @@ def dispatch(client: Client, command: Command) -> bool:
     else:
         client.disconnect(DISCONNECT_BAD_REQUEST)
         return True
-    client.node.counters.messages_received[(client.transport.name, method)].add(0)
+    client.node.counters.messages_received[(client.transport.name, method)].add(size)
     done, task = run_eagerly(execute(client, method, handler, request, command.id))
     if done:
         return True
@@ -83,6 +88,7 @@ async def execute(client: Client, method: str, handler: Handler, request: Any, c
     try:
         await handler(client, request, command_id)
     except ClientError as error:
+        client.node.client_log.info("command_refused", command=method, code=error.code, client=client.id, user=client.user)
         client.reply_error(command_id, method, error)
     except Disconnect as disconnect:
         client.disconnect(disconnect)

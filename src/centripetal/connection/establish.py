@@ -73,7 +73,7 @@ class Making:
         self.last_offset = 0
         self.result = SubscribeResult()
         self._held: Position | None = None
-        self._waiting: list[Publication] | None = None
+        self._waiting: list[tuple[Publication, str]] | None = None
         if grant.expire_at and grant.expire_at <= client.node.clock.time():
             raise ERROR_EXPIRED
         reserved = client.subscriptions.get(name)
@@ -132,7 +132,8 @@ class Making:
             self._check_wanted()
             entries = await patched_entries(found.publications) if self.delta else []
             self._check_wanted()
-            self._merge(found)
+            if not self._merge(found):
+                continue
             if self.delta:
                 extend_entries(entries, found.publications)
             else:
@@ -141,13 +142,15 @@ class Making:
                 return found, entries
         raise DISCONNECT_INSUFFICIENT_STATE
 
-    def _merge(self, found: Recovered) -> None:
+    def _merge(self, found: Recovered) -> bool:
         waiting = self._waiting
         assert waiting is not None
         if len(waiting) > WAITING_PUBLICATIONS:
             raise DISCONNECT_INSUFFICIENT_STATE
-        merge_waiting(found, waiting, self.grant, self.delta, self.tags_filter)
-        waiting.clear()
+        try:
+            return merge_waiting(found, waiting, self.grant, self.delta, self.tags_filter)
+        finally:
+            waiting.clear()
 
     def _check_wanted(self) -> None:
         """While waiting, the client may have left or been unsubscribed."""
@@ -207,9 +210,11 @@ class Making:
         return channel.position is self._held and self._held.offset == self.position.offset
 
     def _deliver_waiting(self) -> bool:
-        """Pushes what was put aside since the merge; returns False when there is a hole."""
-        for publication in self._waiting or ():
+        """Pushes what was put aside since the merge; returns False when there is a hole or another stream."""
+        for publication, epoch in self._waiting or ():
             if self.position is not None and publication.offset:
+                if epoch != self.position.epoch:
+                    return False
                 if publication.offset <= self.position.offset:
                     continue
                 if publication.offset != self.position.offset + 1:

@@ -11,7 +11,7 @@ from ..fanout.prepared import patch_between
 from ..fanout.tags_filter import TagsFilter
 from ..interfaces import HistoryFilter
 from ..model import Publication, StreamPosition
-from ..model.errors import DISCONNECT_INSUFFICIENT_STATE, ERROR_UNRECOVERABLE_POSITION
+from ..model.errors import ERROR_UNRECOVERABLE_POSITION
 from ..node.positions import follows
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry
@@ -108,26 +108,31 @@ async def _read_cache(
 
 
 def merge_waiting(
-    found: Recovered, waiting: list[Publication], grant: Grant, delta: bool, tags_filter: TagsFilter | None
-) -> None:
+    found: Recovered, waiting: list[tuple[Publication, str]], grant: Grant, delta: bool, tags_filter: TagsFilter | None
+) -> bool:
     """Adds what came while the stream was read.
 
     Args:
         found: what was read; changed.
-        waiting: publications that came meanwhile, in order.
+        waiting: publications that came meanwhile, in order, with the epochs of their stream.
         grant: of the subscription.
         delta: it negotiated delta.
         tags_filter: of the subscription.
 
-    Raises:
-        Disconnect: 3010, there is a hole between what was read and what came.
+    Returns:
+        Whether it follows on what was read. When something was lost in between, or the stream is another one now, it
+        has to be read again.
     """
     offset = found.top.offset
-    for publication in waiting:
-        if not publication.offset or publication.offset <= offset:
+    for publication, epoch in waiting:
+        if not publication.offset:
+            continue
+        if epoch != found.top.epoch:
+            return False
+        if publication.offset <= offset:
             continue
         if publication.offset != offset + 1:
-            raise DISCONNECT_INSUFFICIENT_STATE
+            return False
         offset = publication.offset
         if tags_filter is not None and not tags_filter.matches(publication.tags):
             found.last_offset = 0
@@ -137,6 +142,7 @@ def merge_waiting(
     found.top = StreamPosition(offset, found.top.epoch)
     if grant.cache and not delta and len(found.publications) > 1:
         del found.publications[:-1]
+    return True
 
 
 async def patched_entries(publications: list[Publication]) -> list[PublicationEntry]:

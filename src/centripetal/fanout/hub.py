@@ -72,7 +72,8 @@ class Channel:
         name: the channel.
         groups: subscribers that are live, by (encoding, fossil, tags filter).
         watchers: those who get joins and leaves, by encoding.
-        joining: subscribers between reading the history and going live, each with the publications that came meanwhile.
+        joining: subscribers between reading the history and going live, each with the publications that came meanwhile
+            and the epochs of their stream.
         position: where its positioned subscribers stand; belongs to the node.
         base_offset: offset of the publication that patches may build on; 0 for none.
         sequence: number of publications accepted.
@@ -88,7 +89,7 @@ class Channel:
         self.name = name
         self.groups: dict[tuple[Any, bool, Any], Group] = {}
         self.watchers: dict[Any, dict[Outbox, None]] = {}
-        self.joining: dict[Outbox, list[Any]] = {}
+        self.joining: dict[Outbox, list[tuple[Any, str]]] = {}
         self.position: Any = None
         self.base_offset = 0
         self.sequence = 0
@@ -199,18 +200,19 @@ class Hub:
             return True
         return False
 
-    def deliver(self, channel: Channel, publication: Any, base: Any = None) -> None:
+    def deliver(self, channel: Channel, publication: Any, base: Any = None, epoch: str = "") -> None:
         """Puts a publication into the outboxes of the channel's subscribers, each in its own form.
 
         Args:
             channel: of this hub.
             publication: with `data`, `offset`, `tags`; passed on to `encode`.
             base: the publication before it in the stream, when patches are wanted.
+            epoch: of its stream, empty without history.
         """
         channel.sequence += 1
         if channel.joining:
             for waiting in channel.joining.values():
-                waiting.append(publication)
+                waiting.append((publication, epoch))
         if channel.backlog is not None:
             channel.backlog.append((publication, base, channel.sequence))
         elif channel.num_live > MEMBERS_A_SLICE:

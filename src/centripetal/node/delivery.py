@@ -54,12 +54,12 @@ class Delivery:
             assert self.positions is not None
             if not self.positions.accept(entry, (publication, position, use_delta, previous)):
                 return
-        self.deliver(entry, publication, previous if use_delta else None)
+        self.deliver(entry, publication, previous if use_delta else None, position.epoch)
 
-    def deliver(self, channel: Channel, publication: Publication, base: Publication | None) -> None:
+    def deliver(self, channel: Channel, publication: Publication, base: Publication | None, epoch: str) -> None:
         """Delivers a publication whose turn has come."""
         started = time.perf_counter()
-        self._hub.deliver(channel, publication, base)
+        self._hub.deliver(channel, publication, base, epoch)
         self._broadcasts.observe(time.perf_counter() - started)
 
     def on_join(self, channel: str, info: ClientInfo) -> None:

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from ..fanout.hub import Channel, Hub
 from ..fanout.outbox import Flusher, Outbox
 from ..interfaces import (
@@ -27,6 +29,7 @@ from .counters import Counters
 from .delivery import Delivery, encode_publication
 from .info import NodeInfo
 from .interest import Interest
+from .limited_log import LimitedLogger
 from .namespaces import Namespaces
 from .patterns import compile_pattern
 from .positions import Positions
@@ -52,6 +55,7 @@ class Node:
         flusher: writes outboxes once a turn.
         ticker: the timing wheel of the connections.
         counters: for metrics.
+        client_log: for what clients cause, at a bounded rate.
         stopping: new connections are refused.
     """
 
@@ -81,6 +85,7 @@ class Node:
         self.broker = broker
         self.presence_manager = presence
         self.counters = Counters()
+        self.client_log = LimitedLogger(structlog.get_logger("centripetal.connection"), self.clock)
         self.registry = Registry()
         self.flusher = Flusher(loop.call_soon)
         self.hub = Hub(self.flusher, encode_publication, loop.call_soon, self.refuse_encoding, self._count_pushes)

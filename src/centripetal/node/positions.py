@@ -61,7 +61,7 @@ class Positions:
         self,
         broker: Broker,
         clock: Clock,
-        deliver: Callable[[Channel, Publication, Publication | None], None],
+        deliver: Callable[[Channel, Publication, Publication | None, str], None],
         lose: Callable[[Channel], None],
         *,
         check_delay_seconds: float,
@@ -72,7 +72,7 @@ class Positions:
         Args:
             broker: where missed publications are read.
             clock: the time.
-            deliver: hands a publication to a channel's subscribers, with the base of patches.
+            deliver: hands a publication to a channel's subscribers, with the base of patches and its epoch.
             lose: tells a channel's positioned subscribers that continuity is lost.
             check_delay_seconds: `client.channel_position_check_delay`; 0 for no checks.
             max_time_lag_seconds: `client.channel_position_max_time_lag`; 0 for no bound.
@@ -187,9 +187,9 @@ class Positions:
         if channel.position is position and not healed:
             self._lose_all(channel)
         for arrival in waiting or ():
-            publication, _, use_delta, previous = arrival
+            publication, top, use_delta, previous = arrival
             if channel.position is None or self.accept(channel, arrival):
-                self._deliver(channel, publication, previous if use_delta else None)
+                self._deliver(channel, publication, previous if use_delta else None, top.epoch)
 
     async def _deliver_missed(self, channel: Channel, position: Position) -> bool:
         since = StreamPosition(position.offset, position.epoch)
@@ -204,7 +204,7 @@ class Positions:
             if channel.position is not position:
                 return True
             position.offset = publication.offset
-            self._deliver(channel, publication, None)
+            self._deliver(channel, publication, None, top.epoch)
             if number % PUBLICATIONS_A_SLICE == 0:
                 await asyncio.sleep(0)
         position.checked_at = self._clock.monotonic()
