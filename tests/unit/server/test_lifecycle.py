@@ -1,0 +1,194 @@
+"""The server as a process: start, signals, two ports, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets.asyncio.client
+from websockets.exceptions import ConnectionClosed
+
+START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """A server process with a configuration file."""
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.port = free_port()
+        self.path = folder / "config.json"
+        self.log_path = folder / "log"
+        self.write({"http_server": {"address": "127.0.0.1", "port": self.port}, "health": {"enabled": True}} | config)
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "centripetal", "-c", str(self.path)], stdout=log, stderr=log, cwd=folder
+            )
+
+    def write(self, config: dict[str, Any]) -> None:
+        self.path.write_text(json.dumps(config))
+
+    def wait_started(self) -> None:
+        self.wait_for("listening")
+
+    def wait_for(self, text: str) -> None:
+        """Waits until the log has a text."""
+        limit = time.monotonic() + START_SECONDS
+        while text not in self.log_path.read_text():
+            assert self.process.poll() is None, self.log_path.read_text()
+            assert time.monotonic() < limit, self.log_path.read_text()
+            time.sleep(0.02)
+
+    def ask(self, method: str, path: str, body: Any = None, port: int | None = None, key: str = "key") -> tuple[int, Any]:
+        """Makes a request; returns the status and the parsed body (None when it is not JSON)."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=5)
+        connection.request(method, path, json.dumps(body) if body is not None else None, {"X-API-Key": key})
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        with contextlib.suppress(ValueError):
+            return response.status, json.loads(text)
+        return response.status, None
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Any]:
+    running: list[Running] = []
+
+    def start(config: dict[str, Any]) -> Running:
+        server = Running(tmp_path, config)
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait()
+
+
+OPEN = {
+    "client": {"allow_anonymous_connect_without_token": True},
+    "http_api": {"key": "key"},
+    "channel": {"without_namespace": {"allow_subscribe_for_client": True, "allow_subscribe_for_anonymous": True}},
+}
+
+
+def test_sigterm_says_goodbye_to_every_client(run: Any) -> None:
+    server = run(OPEN | {"pid_file": "server.pid"})
+    server.wait_started()
+    assert (server.path.parent / "server.pid").read_text() == str(server.process.pid)
+
+    async def scene() -> list[int]:
+        clients = []
+        for _ in range(20):
+            client = await websockets.asyncio.client.connect(f"ws://127.0.0.1:{server.port}/connection/websocket")
+            await client.send('{"id":1,"connect":{}}')
+            await client.recv()
+            clients.append(client)
+        os.kill(server.process.pid, signal.SIGTERM)
+        codes = []
+        for client in clients:
+            with pytest.raises(ConnectionClosed) as caught:
+                await asyncio.wait_for(client.recv(), 10)
+            assert caught.value.rcvd is not None
+            codes.append(caught.value.rcvd.code)
+        return codes
+
+    assert asyncio.run(scene()) == [3001] * 20
+    assert server.process.wait(10) == 0
+    assert not (server.path.parent / "server.pid").exists()
+
+
+def test_a_client_that_does_not_close_cannot_hold_the_shutdown(run: Any) -> None:
+    server = run(OPEN | {"shutdown": {"timeout": "2s"}})
+    server.wait_started()
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(
+            b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert b"101" in client.recv(1000)
+        os.kill(server.process.pid, signal.SIGTERM)
+        assert server.process.wait(10) in (0, 1)
+
+
+def test_sighup_applies_channels_and_keeps_the_old_configuration_on_a_mistake(run: Any) -> None:
+    server = run(OPEN)
+    server.wait_started()
+    message = {"channel": "room:x", "data": {}}
+    assert server.ask("POST", "/api/publish", message) == (200, {"error": {"code": 102, "message": "unknown channel"}})
+    config = json.loads(server.path.read_text())
+    config["channel"]["namespaces"] = [{"name": "room"}]
+    server.write(config)
+    os.kill(server.process.pid, signal.SIGHUP)
+    server.wait_for('"reloaded"')
+    assert server.ask("POST", "/api/publish", message) == (200, {"result": {}})
+    config["channel"]["namespaces"] = [{"name": "room"}, {"name": "room"}]
+    server.write(config)
+    os.kill(server.process.pid, signal.SIGHUP)
+    server.wait_for("reload_refused")
+    assert server.ask("POST", "/api/publish", message) == (200, {"result": {}})
+
+
+def test_the_internal_port_has_what_is_not_for_clients(run: Any) -> None:
+    internal = free_port()
+    server = run(OPEN | {"prometheus": {"enabled": True}})
+    server.process.kill()
+    server.process.wait()
+    config = json.loads(server.path.read_text())
+    config["http_server"]["internal_port"] = str(internal)
+    server.write(config)
+    with server.log_path.open("wb") as log:
+        server.process = subprocess.Popen(
+            [sys.executable, "-m", "centripetal", "-c", str(server.path)], stdout=log, stderr=log
+        )
+    server.wait_for('"internal"')
+    for path, method in (("/health", "GET"), ("/metrics", "GET"), ("/api/info", "POST")):
+        assert server.ask(method, path, {}, port=internal)[0] == 200
+        assert server.ask(method, path, {})[0] == 404
+    assert server.ask("GET", "/connection/websocket", port=internal)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"http_server": {"port": "abc"}}, "http_server.port"),
+        ({"engine": {"type": "floppy"}}, "engine.type"),
+        ({"consumers": [{"name": "one", "enabled": True, "type": "kafka"}]}, "consumers"),
+        ({"client": {"ping_interval": "5s", "pong_timeout": "8s"}}, "ping_interval"),
+        ({"client": {"token": {"rsa_public_key": "no key"}}}, "rsa_public_key"),
+    ],
+)
+def test_a_bad_configuration_is_one_readable_line(run: Any, config: dict[str, Any], said: str) -> None:
+    server = run(config)
+    assert server.process.wait(START_SECONDS) == 1
+    lines = [line for line in server.log_path.read_text().splitlines() if "starting" not in line]
+    assert len(lines) == 1 and said in lines[0] and "Traceback" not in lines[0]
+
+
+def test_a_port_in_use_is_one_readable_line(run: Any, tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        server = run({"http_server": {"address": "127.0.0.1", "port": holder.getsockname()[1]}})
+        assert server.process.wait(START_SECONDS) == 1
+    text = server.log_path.read_text()
+    assert "start_failed" in text and "Traceback" not in text
