@@ -26,10 +26,6 @@ from .unsubscribe import unsubscribe_quietly
 if TYPE_CHECKING:
     from .client import Client
 
-WRITE_LOOK_SECONDS = 1.0
-"""A paused peer is looked at so often; `websocket.write_timeout` of the transport replaces it."""
-
-
 class Due:
     """Monotonic times of duties, 0 for none.
 
@@ -120,7 +116,7 @@ def needs_renewal(client: Client) -> bool:
 
 def watch_writing(client: Client) -> None:
     """The peer does not keep up: it must take something within the time of a write."""
-    seconds = getattr(client.transport, "write_timeout_seconds", WRITE_LOOK_SECONDS)
+    seconds = client.transport.write_timeout_seconds
     if seconds > 0:
         client.due.writing = client.node.clock.monotonic() + seconds
         reschedule(client)

@@ -76,6 +76,10 @@ class Transport(Protocol):
         """Seconds to wait for a pong, 0 for no check."""
 
     @property
+    def write_timeout_seconds(self) -> float:
+        """A peer that takes nothing for so long, while more than the high-water mark waits, is gone; 0 for no limit."""
+
+    @property
     def write(self) -> Callable[[bytes], None]:
         """Writes framed bytes."""
 

@@ -86,6 +86,7 @@ class WebSocketEndpoint:
         self.limits = MessageLimits(size, settings.decompressed_message_size_limit or 10 * size)
         self.ping_interval_seconds = ping_interval_seconds
         self.pong_timeout_seconds = pong_timeout_seconds
+        self.write_timeout_seconds = settings.write_timeout
         self._settings = settings
         self._origins = origins
         self._admission = admission
@@ -193,6 +194,11 @@ class WebSocketConnection(asyncio.Protocol):
     def pong_timeout_seconds(self) -> float:
         """Seconds to wait for a pong, 0 for no check."""
         return self._endpoint.pong_timeout_seconds
+
+    @property
+    def write_timeout_seconds(self) -> float:
+        """`websocket.write_timeout`."""
+        return self._endpoint.write_timeout_seconds
 
     def buffered_bytes(self) -> int:
         """Bytes written and not yet taken by the kernel."""

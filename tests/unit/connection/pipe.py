@@ -39,6 +39,7 @@ class Pipe:
     frame_ping_pong = False
     ping_interval_seconds = 25.0
     pong_timeout_seconds = 8.0
+    write_timeout_seconds = 1.0
 
     def __init__(self) -> None:
         self.written = b""
