@@ -20,7 +20,6 @@ from ..model.errors import (
     DISCONNECT_SLOW,
 )
 from ..node.counters import client_labels
-from ..node.eager import run_eagerly
 from ..node.node import Node
 from ..protocol.commands import Command
 from ..protocol.errors import ProtocolError, UnencodableData
@@ -28,7 +27,7 @@ from . import duties, server_side
 from .dispatch import dispatch
 from .state import CLOSED, CONNECTED, NEW
 from .subscription import Subscription
-from .unsubscribe import end_subscriptions
+from .unsubscribe import end_subscriptions, run_in_background
 
 QUEUED_BYTES = 1 << 20
 """Reading pauses while more than this waits behind a command."""
@@ -36,6 +35,14 @@ QUEUED_BYTES = 1 << 20
 COMMANDS_A_LOOK = 16
 SLICE_SECONDS = 0.004
 """Commands of one message are handled in slices of this length; the clock is looked at every so many commands."""
+
+
+_LENGTH_ZERO = b"\0"
+"""An empty message as a Protobuf client sends it."""
+
+
+def _discard(data: bytes) -> None:
+    """Takes what is written to a connection that has ended."""
 
 
 def random_id() -> str:
@@ -107,6 +114,9 @@ class Client(Outbox):
             return
         queue = self._queue
         if queue is not None:
+            if self.ping_sent_at and message == (self.encoding.codec.ping or _LENGTH_ZERO):
+                duties.take_pong(self)  # in time, however long the command takes that the others wait for
+                return
             queue.append(message)
             self._queued_bytes += len(message)
             if self._queued_bytes > QUEUED_BYTES and not self._reading_paused:
@@ -116,11 +126,14 @@ class Client(Outbox):
         self._handle_message(message)
 
     def native_pong(self) -> None:
-        """The transport's own pong frame came."""
-        duties.take_pong(self)
+        """The transport's own pong frame came; one that nobody asked for means nothing (RFC 6455, 5.5.3)."""
+        if self.transport.frame_ping_pong and self.ping_sent_at:
+            duties.take_pong(self)
 
     def writing_paused(self) -> None:
         """The transport's buffer is above its high-water mark: from now on each write is checked."""
+        if self.state == CLOSED:
+            return
         self.write = self._write_bounded
         self._paused_at = self.transport.buffered_bytes()
         self._paused_bytes = 0
@@ -128,6 +141,8 @@ class Client(Outbox):
 
     def writing_resumed(self) -> None:
         """The transport's buffer is low again."""
+        if self.state == CLOSED:
+            return
         self.write = self.transport.write
         duties.unwatch_writing(self)
 
@@ -180,7 +195,7 @@ class Client(Outbox):
         """Handles what waited."""
         queue = self._queue
         while queue:
-            if self.state == CLOSED:
+            if self.state == CLOSED or self._in_flight >= max(self.node.client.concurrency, 1):
                 return
             item = queue.popleft()
             if isinstance(item, bytes):
@@ -296,6 +311,7 @@ class Client(Outbox):
         connected = self.state == CONNECTED
         self.state = CLOSED
         self.pending = []
+        self.write = _discard
         self._queue = None
         self.node.ticker.cancel(self)
         for task in tuple(self._tasks or ()):
@@ -305,7 +321,7 @@ class Client(Outbox):
             self.node.counters.connections_inflight[(self.transport.name, *self.labels)] -= 1
             self.node.counters.actions["remove_client"] += 1
         if self.subscriptions:
-            run_eagerly(end_subscriptions(self))
+            run_in_background(end_subscriptions(self))
         self.request = None
 
     # What the server API does with it (see node.registry.Session)

@@ -21,6 +21,7 @@ from ..model.errors import (
     ERROR_EXPIRED,
     ERROR_TOKEN_EXPIRED,
     ERROR_UNKNOWN_CHANNEL,
+    forget_traceback,
 )
 from ..node.counters import client_labels
 from ..node.eager import run_eagerly
@@ -179,9 +180,10 @@ def add_requested(client: Client, request: ConnectRequest, grants: dict[str, Gra
         try:
             rules = namespaces.rules_of(channel)
         except ClientError as error:
-            if error is ERROR_UNKNOWN_CHANNEL:
-                raise DISCONNECT_BAD_REQUEST from None
-            raise
+            if error.code != ERROR_UNKNOWN_CHANNEL.code:
+                raise
+            forget_traceback(error)
+            raise DISCONNECT_BAD_REQUEST from None
         if channel and channel not in grants and may_have(client, channel):
             grants[channel] = grant_of(rules.options, rules.history_meta_ttl_seconds, None)
 
@@ -247,7 +249,12 @@ async def make_all(client: Client, request: ConnectRequest, grants: dict[str, Gr
             assert isinstance(task, asyncio.Task)
             waiting.append(task)
     if waiting:
-        results = await asyncio.gather(*waiting, return_exceptions=True)
+        try:
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+        except asyncio.CancelledError:
+            for making in makings:
+                making.abandon()
+            raise
         failures += [result for result in results if isinstance(result, BaseException)]
     if failures or client.state == CLOSED:
         for making in makings:

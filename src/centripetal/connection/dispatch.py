@@ -11,7 +11,12 @@ import structlog
 
 from ..interfaces import BrokerError, PresenceError
 from ..model import ClientError, Disconnect
-from ..model.errors import DISCONNECT_BAD_REQUEST, DISCONNECT_INAPPROPRIATE_PROTOCOL, ERROR_INTERNAL
+from ..model.errors import (
+    DISCONNECT_BAD_REQUEST,
+    DISCONNECT_INAPPROPRIATE_PROTOCOL,
+    ERROR_INTERNAL,
+    forget_traceback,
+)
 from ..node.eager import run_eagerly
 from ..protocol.commands import Command
 from ..protocol.errors import UnencodableData
@@ -90,8 +95,10 @@ async def execute(client: Client, method: str, handler: Handler, request: Any, c
     except ClientError as error:
         client.node.client_log.info("command_refused", command=method, code=error.code, client=client.id, user=client.user)
         client.reply_error(command_id, method, error)
+        forget_traceback(error)
     except Disconnect as disconnect:
         client.disconnect(disconnect)
+        forget_traceback(disconnect)
     except UnencodableData:
         client.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)
     except (BrokerError, PresenceError) as error:

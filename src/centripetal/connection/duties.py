@@ -18,10 +18,9 @@ from ..model.errors import (
     DISCONNECT_WRITE_ERROR,
     UNSUBSCRIBE_EXPIRED,
 )
-from ..node.eager import run_eagerly
 from .state import CLOSED
 from .subscription import PRESENCE, SERVER_SIDE, Subscription
-from .unsubscribe import unsubscribe_quietly
+from .unsubscribe import run_in_background, unsubscribe_quietly
 
 if TYPE_CHECKING:
     from .client import Client
@@ -157,7 +156,7 @@ def perform(client: Client, now: float) -> None:
             send_ping(client, now)
         if 0 < due.presence <= now:
             due.presence = 0.0
-            run_eagerly(renew_subscriptions(client, now))
+            run_in_background(renew_subscriptions(client, now))
         if 0 < due.writing <= now:
             watch_writing(client)
         if client.state != CLOSED:
@@ -205,7 +204,8 @@ async def renew_presence(client: Client, channel: str, subscription: Subscriptio
     """Renews one entry; should the subscription end meanwhile, the entry is taken back."""
     try:
         await client.node.add_presence(channel, client.id, client.info_in(channel))
-        if client.subscriptions.get(channel) is not subscription:
+        current = client.subscriptions.get(channel)
+        if current is not subscription and (current is None or not current.flags & PRESENCE):
             await client.node.remove_presence(channel, client.id)
     except PresenceError:
         return  # the next renewal comes before the entry expires

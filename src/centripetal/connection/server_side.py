@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..interfaces import SubscriptionOverrides
-from ..model import StreamPosition
+from ..interfaces import BrokerError, SubscriptionOverrides
+from ..model import Disconnect, StreamPosition
 from ..model.errors import (
     DISCONNECT_CHANNEL_LIMIT,
     DISCONNECT_EXPIRED,
@@ -15,6 +15,7 @@ from ..model.errors import (
     ERROR_ALREADY_SUBSCRIBED,
     UNSUBSCRIBE_INSUFFICIENT_STATE,
     UNSUBSCRIBE_SERVER,
+    forget_traceback,
 )
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import RefreshPush, SubscribeResult
@@ -45,7 +46,7 @@ async def subscribe(
 
     Raises:
         ClientError: 102, 105 or 110.
-        Disconnect: 3004, the engine failed.
+        BrokerError: the engine failed.
     """
     if client.state != CONNECTED:
         return
@@ -72,7 +73,14 @@ async def subscribe(
             channel=channel, recover=True, offset=recover_since.offset, epoch=recover_since.epoch
         )
     making = Making(client, channel, request, grant, SERVER_SIDE)
-    await making.make()
+    try:
+        await making.make()
+    except Disconnect as failure:
+        cause = failure.__cause__
+        forget_traceback(failure)
+        if client.state == CLOSED:
+            return  # it left meanwhile
+        raise BrokerError("the subscription cannot be made") from cause
     push_subscribe(client, channel, making.result)
     making.go_live()
     await making.announce()
@@ -98,10 +106,7 @@ async def unsubscribe(client: Client, channel: str) -> None:
     if client.state == CLOSED:
         return
     for name in [channel] if channel else list(client.subscriptions):
-        subscription = client.subscriptions.get(name)
-        if subscription is not None:
-            await subscription.wait_settled()
-            await end(client, name)
+        await end(client, name)
         push_unsubscribe(client, name, UNSUBSCRIBE_SERVER)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -32,10 +33,7 @@ async def unsubscribe(client: Client, request: UnsubscribeRequest, command_id: i
     """
     if not request.channel:
         raise DISCONNECT_BAD_REQUEST
-    subscription = client.subscriptions.get(request.channel)
-    if subscription is not None:
-        await subscription.wait_settled()
-        await end(client, request.channel)
+    await end(client, request.channel)
     client.reply(command_id, "unsubscribe", UnsubscribeResult())
 
 
@@ -59,26 +57,35 @@ def detach(client: Client, channel: str) -> Subscription | None:
     return subscription
 
 
-async def end(client: Client, channel: str) -> bool:
-    """Ends a live subscription: presence entry, leave, hub. Returns whether there was one."""
-    info = client.info_in(channel)
-    subscription = detach(client, channel)
+async def end(client: Client, channel: str) -> None:
+    """Ends a subscription, if there is one: presence entry, leave, hub. One on its way is waited for."""
+    while (subscription := client.subscriptions.get(channel)) is not None and not subscription.live:
+        await subscription.wait_settled()
     if subscription is None:
-        return False
-    await retire(client, channel, subscription, info)
-    return True
+        return
+    info = client.info_in(channel)
+    detach(client, channel)
+    retiring = run_in_background(retire(client, channel, subscription, info))
+    if retiring is not None:
+        await asyncio.shield(retiring)  # others must learn of it even if this client leaves now
 
 
 async def retire(client: Client, channel: str, subscription: Subscription, info: ClientInfo) -> None:
     """Removes the presence entry and publishes the leave of a subscription that is detached already."""
-    try:
-        if subscription.flags & PRESENCE:
+    failures: list[Exception] = []
+    if subscription.flags & PRESENCE:
+        try:
             await client.node.remove_presence(channel, client.id)
-        if subscription.flags & JOIN_LEAVE:
+        except PresenceError as error:
+            failures.append(error)
+    if subscription.flags & JOIN_LEAVE:
+        try:
             await client.node.publish_leave(channel, info)
-    except (BrokerError, PresenceError) as error:
+        except BrokerError as error:
+            failures.append(error)
+    for failure in failures:
         structlog.get_logger("centripetal.connection").warning(
-            "unsubscribe_incomplete", channel=channel, client=client.id, error=str(error)
+            "unsubscribe_incomplete", channel=channel, client=client.id, error=str(failure)
         )
 
 
@@ -117,10 +124,10 @@ def remove_presence_later(client: Client, channel: str) -> None:
     run_in_background(retire(client, channel, subscription, client.info_in(channel)))
 
 
-def run_in_background(coroutine) -> None:  # type: ignore[no-untyped-def]
-    """Runs a coroutine that handles its own failures."""
-    done, task = run_eagerly(coroutine)
-    if not done:
-        assert isinstance(task, asyncio.Task)
+def run_in_background(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """Runs a coroutine that handles its own failures; returns the task that goes on with it if it has to wait."""
+    _, task = run_eagerly(coroutine)
+    if task is not None:
         _background.add(task)
         task.add_done_callback(_background.discard)
+    return task

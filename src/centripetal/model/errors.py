@@ -63,6 +63,14 @@ class Unsubscribe:
         return f"Unsubscribe({self.code}, {self.reason!r})"
 
 
+def forget_traceback(error: ClientError | Disconnect) -> None:
+    """Frees what an error of the tables below refers to; for everyone who catches one.
+
+    They are shared, so each raise would add its frames, and all that these refer to, to those of the raises before.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
 ERROR_INTERNAL = ClientError(100, "internal server error", temporary=True)
 ERROR_UNAUTHORIZED = ClientError(101, "unauthorized")
 ERROR_UNKNOWN_CHANNEL = ClientError(102, "unknown channel")

@@ -33,6 +33,8 @@ def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, A
             yielded = step(argument)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        finally:
+            argument = None  # an error refers to this frame by its traceback: a cycle, if the frame kept it
 
 
 async def _finish(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:

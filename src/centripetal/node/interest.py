@@ -12,13 +12,17 @@ from .eager import run_eagerly
 
 
 class Interest:
-    """Keeps the broker's subscriptions equal to the hub's channels, in order for each channel."""
+    """Keeps the broker's subscriptions equal to the hub's channels, in order for each channel.
+
+    A change at the broker is never cancelled half way, for nobody would know then what the broker does: who leaves
+    meanwhile gives up the channel, and the next change follows on this one.
+    """
 
     def __init__(self, hub: Hub, broker: Broker) -> None:
         self._hub = hub
         self._broker = broker
         self._subscribed: set[str] = set()
-        self._changing: dict[str, list[asyncio.Future[None]]] = {}
+        self._changes: dict[str, asyncio.Task[BrokerError | None]] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     async def hold(self, name: str) -> Channel:
@@ -28,9 +32,11 @@ class Interest:
             BrokerError: the broker cannot subscribe.
         """
         channel = self._hub.hold(name)
-        if name not in self._subscribed or name in self._changing:
+        if name not in self._subscribed or name in self._changes:
             try:
-                await self._settle(name)
+                error = await self._settle(name)
+                if error is not None:
+                    raise BrokerError(str(error)) from error
             except BaseException:
                 self.release(channel)
                 raise
@@ -46,36 +52,48 @@ class Interest:
                 task.add_done_callback(self._background.discard)
 
     async def _settle_quietly(self, name: str) -> None:
-        try:
-            await self._settle(name)
-        except BrokerError as error:
-            structlog.get_logger("centripetal.node").warning("broker_unsubscribe_failed", channel=name, error=str(error))
+        await self._settle(name)  # a failure to subscribe is for those who wanted that
 
-    async def _settle(self, name: str) -> None:
-        """Subscribes or unsubscribes at the broker until it agrees with the hub."""
+    async def _settle(self, name: str) -> BrokerError | None:
+        """Subscribes or unsubscribes at the broker until it agrees with the hub; returns why it cannot subscribe.
+
+        Those who wait for one change share its failure: a broker that is away is not asked once for each of them.
+        """
         while True:
-            waiters = self._changing.get(name)
-            if waiters is not None:
-                waiter = asyncio.get_running_loop().create_future()
-                waiters.append(waiter)
-                await waiter
-                continue
-            wanted = name in self._hub.channels
-            if wanted == (name in self._subscribed):
-                return
-            await self._change(name, wanted)
-
-    async def _change(self, name: str, wanted: bool) -> None:
-        waiters = self._changing[name] = []
-        try:
-            if wanted:
-                await self._broker.subscribe(name)
-                self._subscribed.add(name)
+            change = self._changes.get(name)
+            if change is not None:
+                error = await asyncio.shield(change)
             else:
-                await self._broker.unsubscribe(name)
-                self._subscribed.discard(name)
+                wanted = name in self._hub.channels
+                if wanted == (name in self._subscribed):
+                    return None
+                _, outcome = run_eagerly(self._subscribe(name) if wanted else self._unsubscribe(name))
+                if isinstance(outcome, asyncio.Task):
+                    self._changes[name] = outcome
+                    continue
+                error = outcome
+            if error is not None:
+                return error
+
+    async def _subscribe(self, name: str) -> BrokerError | None:
+        try:
+            await self._broker.subscribe(name)
+        except BrokerError as error:
+            return error
         finally:
-            del self._changing[name]
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._changes.pop(name, None)
+        self._subscribed.add(name)
+        return None
+
+    async def _unsubscribe(self, name: str) -> BrokerError | None:
+        # Whatever comes of it, the next one to come has the broker subscribe again.
+        self._subscribed.discard(name)
+        try:
+            await self._broker.unsubscribe(name)
+        except BrokerError as error:
+            structlog.get_logger("centripetal.node").warning(
+                "broker_unsubscribe_failed", channel=name, error=str(error)
+            )
+        finally:
+            self._changes.pop(name, None)
+        return None
