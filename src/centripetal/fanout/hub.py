@@ -76,13 +76,14 @@ class Channel:
             and the epochs of their stream.
         position: where its positioned subscribers stand; belongs to the node.
         base_offset: offset of the publication that patches may build on; 0 for none.
+        epoch: of the stream that the last publication with one belongs to.
         sequence: number of publications accepted.
         backlog: publications that wait behind one that is being handed out in slices.
         holders: subscriptions that keep the channel in the hub, live or on their way.
     """
 
     __slots__ = (
-        "backlog", "base_offset", "groups", "holders", "joining", "name", "num_live", "position", "sequence", "watchers",
+        "backlog", "base_offset", "epoch", "groups", "holders", "joining", "name", "num_live", "position", "sequence", "watchers",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -92,8 +93,9 @@ class Channel:
         self.joining: dict[Outbox, list[tuple[Any, str]]] = {}
         self.position: Any = None
         self.base_offset = 0
+        self.epoch = ""
         self.sequence = 0
-        self.backlog: deque[tuple[Any, Any, int]] | None = None
+        self.backlog: deque[tuple[Any, Any, str, int]] | None = None
         self.holders = 0
         self.num_live = 0
 
@@ -214,17 +216,17 @@ class Hub:
             for waiting in channel.joining.values():
                 waiting.append((publication, epoch))
         if channel.backlog is not None:
-            channel.backlog.append((publication, base, channel.sequence))
+            channel.backlog.append((publication, base, epoch, channel.sequence))
         elif channel.num_live > MEMBERS_A_SLICE:
-            channel.backlog = deque([(publication, base, channel.sequence)])
+            channel.backlog = deque([(publication, base, epoch, channel.sequence)])
             self._work.append(self._hand_out(channel))
             if len(self._work) == 1:
                 self._schedule(self.advance)
         else:
-            self._deliver_at_once(channel, publication, base)
+            self._deliver_at_once(channel, publication, base, epoch)
 
-    def _deliver_at_once(self, channel: Channel, publication: Any, base: Any) -> None:
-        prepared = self._prepare(channel, publication, base)
+    def _deliver_at_once(self, channel: Channel, publication: Any, base: Any, epoch: str) -> None:
+        prepared = self._prepare(channel, publication, base, epoch)
         flusher = self._flusher
         mark = (flusher.prompt if channel.num_live <= FEW else flusher.bulk).append
         undeliverable: list[Outbox] = []
@@ -261,8 +263,12 @@ class Hub:
         for outbox in undeliverable:
             self._cannot_encode(outbox)
 
-    def _prepare(self, channel: Channel, publication: Any, base: Any) -> Prepared:
+    def _prepare(self, channel: Channel, publication: Any, base: Any, epoch: str) -> Prepared:
         """Makes the frames' source; patches only build on what all ready subscribers got last."""
+        if epoch and epoch != channel.epoch:
+            if channel.epoch:
+                base = None  # the same offset is another publication there
+            channel.epoch = epoch
         if base is not None and base.offset != channel.base_offset:
             base = None
         channel.base_offset = publication.offset
@@ -273,8 +279,8 @@ class Hub:
         backlog = channel.backlog
         assert backlog is not None
         while backlog:
-            publication, base, sequence = backlog[0]
-            prepared = self._prepare(channel, publication, base)
+            publication, base, epoch, sequence = backlog[0]
+            prepared = self._prepare(channel, publication, base, epoch)
             for group in list(channel.groups.values()):
                 tags_filter = group.tags_filter
                 if tags_filter is not None and not tags_filter.matches(publication.tags):

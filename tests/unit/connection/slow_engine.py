@@ -7,8 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from centripetal.engines.memory import MemoryBroker, MemoryPresenceManager
-from centripetal.interfaces import BrokerError, BrokerEvents, HistoryFilter, PresenceError, PresenceStats
-from centripetal.interfaces import PublishOptions, PublishResult
+from centripetal.interfaces import (
+    BrokerError,
+    BrokerEvents,
+    HistoryFilter,
+    PresenceError,
+    PresenceStats,
+    PublishOptions,
+    PublishResult,
+)
 from centripetal.model import ClientInfo, Publication, StreamPosition
 from centripetal.testing import ManualClock
 
