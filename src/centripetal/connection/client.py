@@ -21,9 +21,9 @@ from ..model.errors import (
 )
 from ..node.counters import client_labels
 from ..node.node import Node
-from ..protocol.commands import Command
+from ..protocol.commands import Command, ConnectRequest
 from ..protocol.errors import ProtocolError, UnencodableData
-from . import duties, server_side
+from . import duties, server_side, unidirectional
 from .dispatch import dispatch
 from .state import CLOSED, CONNECTED, NEW
 from .subscription import Subscription
@@ -124,6 +124,15 @@ class Client(Outbox):
                 self.transport.pause_reading()
             return
         self._handle_message(message)
+
+    def connect(self, request: ConnectRequest) -> None:
+        """Takes the request with which a unidirectional connection starts."""
+        unidirectional.connect(self, request)
+
+    @property
+    def is_overfull(self) -> bool:
+        """So much waits behind a command that no more should be received."""
+        return self._reading_paused
 
     def native_pong(self) -> None:
         """The transport's own pong frame came; one that nobody asked for means nothing (RFC 6455, 5.5.3)."""
@@ -257,8 +266,12 @@ class Client(Outbox):
             self.send(message, method)
 
     def reply_error(self, command_id: int, method: str, error: ClientError) -> None:
-        """Sends an error reply."""
+        """Sends an error reply; to a client that only listens, it is the end."""
         self.node.counters.reply_errors[(method, error.code)] += 1
+        if self.encoding.unidirectional:
+            settings = self.node.client.connect_code_to_unidirectional_disconnect
+            self.disconnect(unidirectional.disconnect_of(error, settings))
+            return
         self.send(self.encoding.codec.encode_error(command_id, error), method)
 
     def push(self, kind: str, channel: str, body: Any) -> None:

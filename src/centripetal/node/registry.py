@@ -53,21 +53,26 @@ class Registry:
     Attributes:
         clients: by connection id.
         users: by user id, each with its connections.
+        sessions: those that have one, by session.
     """
 
     def __init__(self) -> None:
         self.clients: dict[str, Session] = {}
         self.users: dict[str, dict[str, Session]] = {}
+        self.sessions: dict[str, Session] = {}
 
     def add(self, client: Session) -> None:
         """Adds a connection."""
         self.clients[client.id] = client
         self.users.setdefault(client.user, {})[client.id] = client
+        if client.session:
+            self.sessions[client.session] = client
 
     def remove(self, client: Session) -> None:
         """Removes a connection, if it is there."""
         if self.clients.pop(client.id, None) is None:
             return
+        self.sessions.pop(client.session, None)
         of_user = self.users[client.user]
         del of_user[client.id]
         if not of_user:

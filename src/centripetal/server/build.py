@@ -14,19 +14,15 @@ from .. import __version__
 from ..api.http import HttpApi
 from ..auth.verifier import JwtVerifier
 from ..config import Config
-from ..connection import Client
 from ..engines.memory import MemoryBroker, MemoryPresenceManager
-from ..interfaces import Clock, SystemClock, Transport
-from ..interfaces.request import HttpRequest
+from ..interfaces import Clock, SystemClock
 from ..node.node import Node
 from ..observability.interval import IntervalMetrics
 from ..observability.metrics import MetricsCollector
-from ..transports.admission import Admission
 from ..transports.endpoints import HttpEndpoint, Routes, UpgradeEndpoint
 from ..transports.listener import Listener
-from ..transports.origins import Origins
-from ..transports.websocket import WebSocketEndpoint
-from .pages import application, external_routes, internal_routes, path_of
+from .pages import application, external_routes, internal_routes
+from .transports import transport_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +90,7 @@ def build_doors(config: Config, node: Node, extra_routes: Sequence[BaseRoute] = 
     node.ticker.every_second.append(interval.check)
     inside: list[BaseRoute] = internal_routes(config, metrics.render)
     outside: list[BaseRoute] = [*external_routes(config), *extra_routes]
-    exact: dict[str, HttpEndpoint | UpgradeEndpoint] = {}
-    if not config.websocket.disabled:
-        exact[path_of(config.websocket.handler_prefix)] = websocket_endpoint(config, node)
+    exact = transport_routes(config, node)
     api = None if config.http_api.disabled else HttpApi(node, config.http_api)
     server = config.http_server
     if not server.internal_port or int(server.internal_port) == server.port:
@@ -115,25 +109,6 @@ def routes(exact: dict[str, HttpEndpoint | UpgradeEndpoint], api: HttpApi | None
     if api is None:
         return Routes(exact)
     return Routes({**exact, **dict.fromkeys(api.paths, api)})
-
-
-def websocket_endpoint(config: Config, node: Node) -> WebSocketEndpoint:
-    """Returns the endpoint of the bidirectional WebSocket transport."""
-
-    def new_client(transport: Transport, request: HttpRequest) -> Client:
-        return Client(node, transport, request)
-
-    admission = Admission(
-        node.clock, lambda: node.num_clients, config.client.connection_limit, config.client.connection_rate_limit
-    )
-    return WebSocketEndpoint(
-        config.websocket,
-        Origins(config.client.allowed_origins),
-        admission,
-        new_client,
-        ping_interval_seconds=max(config.client.ping_interval, 0.0),
-        pong_timeout_seconds=max(config.client.pong_timeout, 0.0),
-    )
 
 
 def write_pid_file(path: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..protocol.commands import ConnectRequest
+
 
 class TransportClient(Protocol):
     """What a transport tells the client that it carries."""
@@ -22,3 +24,10 @@ class TransportClient(Protocol):
 
     def transport_closed(self) -> None:
         """The connection is gone, or nothing can be sent on it any more; called exactly once."""
+
+
+class UnidirectionalClient(TransportClient, Protocol):
+    """The same of a client that may only listen."""
+
+    def connect(self, request: ConnectRequest) -> None:
+        """The request came with which such a connection starts."""

@@ -33,16 +33,22 @@ class Deadlines:
     """Watches deadlines, to about a second. Its one timer runs only while something is watched.
 
     Args:
-        loop: the event loop that everything is called on.
+        loop: the event loop that everything is called on; None for the one that runs when something is first watched.
     """
 
-    __slots__ = ("_buckets", "_handle", "_loop", "_next")
+    __slots__ = ("_buckets", "_given_loop", "_handle", "_next")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._given_loop = loop
         self._buckets: dict[int, set[Expiring]] = {}
         self._handle: asyncio.Handle | None = None
         self._next = 0  # the second whose bucket comes next
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        if self._given_loop is None:
+            self._given_loop = asyncio.get_running_loop()
+        return self._given_loop
 
     def watch(self, item: Expiring, seconds: float) -> None:
         """Sets an item's deadline, whether it is watched already or not.

@@ -1,10 +1,11 @@
-"""The shared encodings of WebSocket connections: codec and frame around it (see interfaces.transport.Encoding)."""
+"""The shared encodings of transports: codec and frame around it (see interfaces.transport.Encoding)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
 
+from ..protocol.framing import delimit_json, delimit_protobuf, frame_event
 from ..protocol.json_codec import JSON, JsonCodec
 from ..protocol.protobuf_codec import PROTOBUF, ProtobufCodec
 from ..protocol.websocket import BINARY, TEXT, Deflater, binary_frame, compressed_frame, text_frame
@@ -12,14 +13,14 @@ from ..protocol.websocket import BINARY, TEXT, Deflater, binary_frame, compresse
 Codec = JsonCodec | ProtobufCodec
 
 
-class WebSocketEncoding:
-    """One way in which messages look on a WebSocket; compared by identity.
+class FramedEncoding:
+    """One way in which messages look on a transport; compared by identity.
 
     Attributes:
         name: for logs and metrics.
         codec: the shared codec.
         unidirectional: pushes go out bare.
-        frame: makes a message one WebSocket frame.
+        frame: makes a message what is written.
     """
 
     __slots__ = ("codec", "frame", "name", "unidirectional")
@@ -52,19 +53,58 @@ def protobuf_frame(message: bytes) -> bytes:
     return binary_frame(length_prefixed(message))
 
 
-WEBSOCKET_JSON = WebSocketEncoding("websocket-json", JSON, text_frame)
-WEBSOCKET_PROTOBUF = WebSocketEncoding("websocket-protobuf", PROTOBUF, protobuf_frame)
+WEBSOCKET_JSON = FramedEncoding("websocket-json", JSON, text_frame)
+WEBSOCKET_PROTOBUF = FramedEncoding("websocket-protobuf", PROTOBUF, protobuf_frame)
+UNI_WEBSOCKET_JSON = FramedEncoding("uni_websocket-json", JSON, text_frame, unidirectional=True)
+UNI_WEBSOCKET_JOINED = FramedEncoding("uni_websocket-json-joined", JSON, delimit_json, unidirectional=True)
+"""Messages of which the connection makes a frame when it writes them (`uni_websocket.join_push_messages`)."""
+
+
+def chunk(data: bytes) -> bytes:
+    """Makes data a chunk of an HTTP/1.1 body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class StreamEncodings:
+    """How messages look in a streamed response.
+
+    Attributes:
+        chunked: in chunks, for HTTP/1.1.
+        plain: for HTTP/1.0, where the end of the connection ends the body.
+    """
+
+    __slots__ = ("chunked", "plain")
+
+    def __init__(self, name: str, codec: Codec, frame: Callable[[bytes], bytes], unidirectional: bool = False) -> None:
+        def chunked_frame(message: bytes) -> bytes:
+            return chunk(frame(message))
+
+        self.chunked = FramedEncoding(name, codec, chunked_frame, unidirectional)
+        self.plain = FramedEncoding(f"{name}-plain", codec, frame, unidirectional)
+
+
+SSE_JSON = StreamEncodings("sse-json", JSON, frame_event)
+HTTP_STREAM_JSON = StreamEncodings("http_stream-json", JSON, delimit_json)
+HTTP_STREAM_PROTOBUF = StreamEncodings("http_stream-protobuf", PROTOBUF, delimit_protobuf)
+UNI_SSE_JSON = StreamEncodings("uni_sse-json", JSON, frame_event, unidirectional=True)
+UNI_HTTP_STREAM_JSON = StreamEncodings("uni_http_stream-json", JSON, delimit_json, unidirectional=True)
 
 
 @lru_cache(maxsize=256)
-def deflate_encoding(protobuf: bool, level: int, min_size: int, window_bits: int) -> WebSocketEncoding:
-    """Returns the shared encoding with permessage-deflate.
+def deflate_encoding(
+    protobuf: bool, level: int, min_size: int, window_bits: int, unidirectional: bool = False
+) -> FramedEncoding:
+    """Returns the shared encoding of a WebSocket with permessage-deflate.
 
     Args:
         protobuf: Protobuf, or else JSON.
         level: `websocket.compression_level`.
         min_size: `websocket.compression_min_size`, smaller messages go out as they are.
         window_bits: of the Deflater, as negotiated.
+        unidirectional: for `uni_websocket`.
     """
     deflate = Deflater(level, window_bits).deflate
 
@@ -85,4 +125,5 @@ def deflate_encoding(protobuf: bool, level: int, min_size: int, window_bits: int
             return compressed_frame(TEXT, deflated) if len(deflated) < len(message) else text_frame(message)
 
     codec: Codec = PROTOBUF if protobuf else JSON
-    return WebSocketEncoding(f"websocket-{'protobuf' if protobuf else 'json'}-deflate", codec, frame)
+    name = f"{'uni_' if unidirectional else ''}websocket-{'protobuf' if protobuf else 'json'}-deflate"
+    return FramedEncoding(name, codec, frame, unidirectional)

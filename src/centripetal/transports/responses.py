@@ -38,14 +38,8 @@ class ResponseWriter:
         Raises:
             ValueError: a header contains a line break.
         """
-        now = time.time()
-        if now >= self._date_until:
-            self._date_until = float(int(now) + 1)
-            self._date = formatdate(now, usegmt=True)
         status = response.status
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self._date}"]
-        for name, value in response.headers:
-            lines.append(f"{name}: {value}")
+        lines = self._begin(status, response.headers)
         body = response.body
         if status >= 200 and status != 204 and status != 304:
             lines.append(f"Content-Length: {len(body)}")
@@ -55,11 +49,41 @@ class ResponseWriter:
             lines.append("Connection: close")
         elif http_10:
             lines.append("Connection: keep-alive")
-        head = "\r\n".join(lines)
-        if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
-            raise ValueError("line break in a header")
-        data = head.encode("latin-1", "replace") + b"\r\n\r\n"
+        data = _join(lines)
         return data if without_body or not body else data + body
+
+    def encode_open(self, headers: list[tuple[str, str]], *, chunked: bool) -> bytes:
+        """Encodes the head of a response whose body is streamed; the connection ends with it.
+
+        Args:
+            headers: names and values.
+            chunked: the body comes in chunks, so that its end can be told from a failure.
+
+        Raises:
+            ValueError: a header contains a line break.
+        """
+        lines = self._begin(200, headers)
+        if chunked:
+            lines.append("Transfer-Encoding: chunked")
+        lines.append("Connection: close")
+        return _join(lines)
+
+    def _begin(self, status: int, headers: list[tuple[str, str]]) -> list[str]:
+        now = time.time()
+        if now >= self._date_until:
+            self._date_until = float(int(now) + 1)
+            self._date = formatdate(now, usegmt=True)
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self._date}"]
+        for name, value in headers:
+            lines.append(f"{name}: {value}")
+        return lines
+
+
+def _join(lines: list[str]) -> bytes:
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+        raise ValueError("line break in a header")
+    return head.encode("latin-1", "replace") + b"\r\n\r\n"
 
 
 def plain(status: int, headers: list[tuple[str, str]] | None = None) -> HttpResponse:

@@ -1,0 +1,81 @@
+"""The ways in for clients: from the configuration to the hot routes of the external listener."""
+
+from __future__ import annotations
+
+from ..config import Config
+from ..connection import Client
+from ..connection.emulation import Emulated, emulate
+from ..interfaces import Transport
+from ..interfaces.request import HttpRequest
+from ..node.node import Node
+from ..protocol.commands import EmulationRequest
+from ..transports.admission import Admission
+from ..transports.deadlines import Deadlines
+from ..transports.emulation import EmulationEndpoint
+from ..transports.endpoints import HttpEndpoint, UpgradeEndpoint
+from ..transports.failures import ConnectFailures
+from ..transports.origins import Origins
+from ..transports.reception import Reception
+from ..transports.settings import HttpResponseTransformSettings
+from ..transports.streaming import HTTP_STREAM, SSE, UNI_HTTP_STREAM, UNI_SSE, StreamKind, StreamRules
+from ..transports.streams import StreamEndpoint
+from ..transports.websocket import WebSocketEndpoint
+from .pages import path_of
+
+
+def transport_routes(config: Config, node: Node) -> dict[str, HttpEndpoint | UpgradeEndpoint]:
+    """Returns the endpoints of all transports that are enabled, by path."""
+    client = config.client
+    reception = Reception(
+        Origins(client.allowed_origins),
+        Admission(node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit),
+        ping_interval_seconds=max(client.ping_interval, 0.0),
+        pong_timeout_seconds=max(client.pong_timeout, 0.0),
+    )
+
+    def new_client(transport: Transport, request: HttpRequest) -> Client:
+        return Client(node, transport, request)
+
+    routes: dict[str, HttpEndpoint | UpgradeEndpoint] = {}
+    if not config.websocket.disabled:
+        routes[path_of(config.websocket.handler_prefix)] = WebSocketEndpoint(
+            config.websocket,
+            reception.origins,
+            reception.admission,
+            new_client,
+            ping_interval_seconds=reception.ping_interval_seconds,
+            pong_timeout_seconds=reception.pong_timeout_seconds,
+        )
+    deadlines = Deadlines()
+
+    def stream(kind: StreamKind, max_body_bytes: int, failures: HttpResponseTransformSettings | None) -> StreamEndpoint:
+        rules = StreamRules(
+            kind,
+            new_client,
+            reception.ping_interval_seconds,
+            reception.pong_timeout_seconds,
+            ConnectFailures(failures) if failures is not None and failures.enabled else None,
+            deadlines,
+        )
+        return StreamEndpoint(rules, reception, max_body_bytes)
+
+    for both_ways, kind in ((config.sse, SSE), (config.http_stream, HTTP_STREAM)):
+        if both_ways.enabled:
+            routes[path_of(both_ways.handler_prefix)] = stream(kind, both_ways.max_request_body_size, None)
+    for one_way, kind in ((config.uni_sse, UNI_SSE), (config.uni_http_stream, UNI_HTTP_STREAM)):
+        if one_way.enabled:
+            routes[path_of(one_way.handler_prefix)] = stream(
+                kind, one_way.max_request_body_size, one_way.connect_code_to_http_response
+            )
+    if config.sse.enabled or config.http_stream.enabled:
+        routes[path_of(config.emulation.handler_prefix)] = emulation_endpoint(config, node, reception.origins)
+    return routes
+
+
+def emulation_endpoint(config: Config, node: Node, origins: Origins) -> EmulationEndpoint:
+    """Returns the endpoint to which clients of streams send their commands."""
+
+    def pass_on(request: EmulationRequest) -> Emulated:
+        return emulate(node, request)
+
+    return EmulationEndpoint(pass_on, origins, config.emulation.max_request_body_size)
