@@ -25,7 +25,7 @@ from ..protocol.commands import Command, ConnectRequest
 from ..protocol.errors import ProtocolError, UnencodableData
 from . import duties, server_side, unidirectional
 from .dispatch import dispatch
-from .state import CLOSED, CONNECTED, NEW
+from .state import ACCEPTED, CLOSED, CONNECTED, NEW
 from .subscription import Subscription
 from .unsubscribe import end_subscriptions, run_in_background
 
@@ -321,7 +321,7 @@ class Client(Outbox):
 
     def _end(self) -> None:
         """Leaves the node and all channels."""
-        connected = self.state == CONNECTED
+        connected = self.state in (ACCEPTED, CONNECTED)
         self.state = CLOSED
         self.pending = []
         self.write = _discard
@@ -336,6 +336,11 @@ class Client(Outbox):
         if self.subscriptions:
             run_in_background(end_subscriptions(self))
         self.request = None
+
+    async def wait_answered(self) -> None:
+        """Waits until connect is answered, for what the client must not learn before."""
+        while self.state == ACCEPTED and self._tasks:
+            await asyncio.wait(tuple(self._tasks))
 
     # What the server API does with it (see node.registry.Session)
 

@@ -30,7 +30,7 @@ from ..protocol.results import ConnectResult
 from . import duties
 from .establish import Making
 from .server_side import MAX_TTL_SECONDS
-from .state import CLOSED, CONNECTED, CONNECTING, UNUSABLE
+from .state import ACCEPTED, CLOSED, CONNECTED, CONNECTING, UNUSABLE
 from .subscribe import may_subscribe
 from .subscription import SERVER_SIDE, Grant, grant_of
 
@@ -60,7 +60,7 @@ async def connect(client: Client, request: ConnectRequest, command_id: int) -> N
 
 def leave(client: Client) -> None:
     """Takes a client whose subscriptions failed out of the node again."""
-    if client.state == CONNECTED:
+    if client.state == ACCEPTED:
         client.node.registry.remove(client)
         client.node.counters.connections_inflight[(client.transport.name, *client.labels)] -= 1
 
@@ -203,13 +203,14 @@ def may_have(client: Client, channel: str) -> bool:
 async def accept(client: Client, request: ConnectRequest, command_id: int, grants: dict[str, Grant]) -> None:
     """Makes the connection part of the node, subscribes it, answers, and starts its clockwork."""
     node, transport = client.node, client.transport
-    client.state = CONNECTED
+    client.state = ACCEPTED
     client.labels = client_labels(request.name, request.version)
     node.registry.add(client)
     node.counters.actions["add_client"] += 1
     node.counters.connections_accepted[(transport.name, *client.labels)] += 1
     node.counters.connections_inflight[(transport.name, *client.labels)] += 1
     makings = await make_all(client, request, grants) if grants else []
+    client.state = CONNECTED
     result = connect_result(client, makings)
     if client.encoding.unidirectional:
         client.push("connect", "", result)

@@ -22,7 +22,7 @@ from ..protocol.results import RefreshPush, SubscribeResult
 from ..protocol.results import Subscribe as SubscribePush
 from . import duties
 from .establish import Making
-from .state import CLOSED, CONNECTED
+from .state import ACCEPTED, CLOSED, CONNECTED
 from .subscription import POSITIONED, SERVER_SIDE, grant_of
 from .unsubscribe import end, push_unsubscribe, unsubscribe_quietly
 
@@ -48,6 +48,7 @@ async def subscribe(
         ClientError: 102, 105 or 110.
         BrokerError: the engine failed.
     """
+    await client.wait_answered()
     if client.state != CONNECTED:
         return
     node = client.node
@@ -103,6 +104,7 @@ def push_subscribe(client: Client, channel: str, result: SubscribeResult) -> Non
 
 async def unsubscribe(client: Client, channel: str) -> None:
     """Ends a subscription, all with an empty channel. One that is not there is told to the client all the same."""
+    await client.wait_answered()
     if client.state == CLOSED:
         return
     for name in [channel] if channel else list(client.subscriptions):
@@ -112,7 +114,7 @@ async def unsubscribe(client: Client, channel: str) -> None:
 
 def refresh(client: Client, expired: bool, expire_at: int, info: bytes | None) -> None:
     """Gives the connection a new expiry, or none, and tells the client; an expired one is ended with 3005."""
-    if client.state != CONNECTED:
+    if client.state not in (ACCEPTED, CONNECTED):
         return
     now = client.node.clock.time()
     expire_at = min(expire_at, int(now) + MAX_TTL_SECONDS)
@@ -124,7 +126,8 @@ def refresh(client: Client, expired: bool, expire_at: int, info: bytes | None) -
     if info and expire_at > 0:
         client.info = info
     duties.set_expiry(client)
-    client.push("refresh", "", RefreshPush(expires=expire_at > 0, ttl=ttl if expire_at > 0 else 0))
+    if client.state == CONNECTED:  # otherwise the reply of connect tells it
+        client.push("refresh", "", RefreshPush(expires=expire_at > 0, ttl=ttl if expire_at > 0 else 0))
 
 
 def lose_position(client: Client, channel: str) -> None:

@@ -63,6 +63,7 @@ class GatedBroker:
         self._gates = gates
         self._events: BrokerEvents | None = None
         self.subscribed: set[str] = set()
+        self.not_unsubscribed: set[str] = set()
         self.joined: list[tuple[str, str]] = []
         self.left: list[tuple[str, str]] = []
 
@@ -102,7 +103,9 @@ class GatedBroker:
         self.subscribed.add(channel)
 
     async def unsubscribe(self, channel: str) -> None:
+        self.not_unsubscribed.add(channel)
         await self._gates.pass_through(f"unsubscribe {channel}", BrokerError)
+        self.not_unsubscribed.discard(channel)
         self.subscribed.discard(channel)
 
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:

@@ -47,6 +47,7 @@ class Scene:
     """A node on a gated engine."""
 
     def __init__(self, **client: Any) -> None:
+        unsubscribing._background.clear()
         self.clock = ManualClock()
         self.gates = Gates()
         self.broker = GatedBroker(self.gates, self.clock)
@@ -79,7 +80,7 @@ class Scene:
         node = self.node
         assert node.hub.channels == {}
         assert node.hub.num_live == 0
-        assert self.broker.subscribed == set()
+        assert self.broker.subscribed <= self.broker.not_unsubscribed
         assert node.registry.clients == {} and node.registry.users == {}
         assert node.interest._subscribed == set() and node.interest._changes == {}
         assert not node.interest._background and not unsubscribing._background
