@@ -19,6 +19,7 @@ from ..transports.reception import Reception
 from ..transports.settings import HttpResponseTransformSettings
 from ..transports.streaming import HTTP_STREAM, SSE, UNI_HTTP_STREAM, UNI_SSE, StreamKind, StreamRules
 from ..transports.streams import StreamEndpoint
+from ..transports.unidirectional import UniWebSocketEndpoint
 from ..transports.websocket import WebSocketEndpoint
 from .pages import path_of
 
@@ -45,6 +46,10 @@ def transport_routes(config: Config, node: Node) -> dict[str, HttpEndpoint | Upg
             new_client,
             ping_interval_seconds=reception.ping_interval_seconds,
             pong_timeout_seconds=reception.pong_timeout_seconds,
+        )
+    if config.uni_websocket.enabled:
+        routes[path_of(config.uni_websocket.handler_prefix)] = UniWebSocketEndpoint(
+            config.uni_websocket, reception, new_client
         )
     deadlines = Deadlines()
 

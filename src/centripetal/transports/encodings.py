@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
+from ..interfaces.transport import Encoding
+from ..model import Disconnect
+from ..protocol.errors import UnencodableData
 from ..protocol.framing import delimit_json, delimit_protobuf, frame_event
 from ..protocol.json_codec import JSON, JsonCodec
 from ..protocol.protobuf_codec import PROTOBUF, ProtobufCodec
+from ..protocol.results import DisconnectPush
 from ..protocol.websocket import BINARY, TEXT, Deflater, binary_frame, compressed_frame, text_frame
 
 Codec = JsonCodec | ProtobufCodec
@@ -127,3 +132,14 @@ def deflate_encoding(
     codec: Codec = PROTOBUF if protobuf else JSON
     name = f"{'uni_' if unidirectional else ''}websocket-{'protobuf' if protobuf else 'json'}-deflate"
     return FramedEncoding(name, codec, frame, unidirectional)
+
+
+def disconnect_push(encoding: Encoding, disconnect: Disconnect) -> bytes | None:
+    """Returns the push that tells of a disconnect, without framing; None if its reason cannot be encoded."""
+    push = DisconnectPush(code=disconnect.code, reason=disconnect.reason)
+    codec: Any = encoding.codec
+    try:
+        message: bytes = codec.encode_push("disconnect", "", push, unidirectional=encoding.unidirectional)
+    except UnencodableData:
+        return None
+    return message

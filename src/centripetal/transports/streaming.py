@@ -13,8 +13,6 @@ from ..interfaces.request import HttpRequest
 from ..interfaces.transport import Encoding
 from ..model import ClientError, Disconnect
 from ..protocol.commands import ConnectRequest
-from ..protocol.errors import UnencodableData
-from ..protocol.results import DisconnectPush
 from .clients import TransportClient, UnidirectionalClient
 from .deadlines import Deadlines, Expiring
 from .encodings import (
@@ -26,6 +24,7 @@ from .encodings import (
     UNI_SSE_JSON,
     StreamEncodings,
     chunk,
+    disconnect_push,
 )
 from .endpoints import OpenResponse
 from .failures import ConnectFailures
@@ -299,16 +298,9 @@ class StreamConnection(OpenResponse):
 
     def _farewell(self, disconnect: Disconnect | None) -> bytes:
         """Returns the disconnect push and the end of the body."""
-        codec, frame = self.encoding.codec, self.encoding.frame
         last = b"" if self.encoding.name.endswith("-plain") else LAST_CHUNK
-        if disconnect is None:
-            return last
-        push = DisconnectPush(code=disconnect.code, reason=disconnect.reason)
-        try:
-            message = codec.encode_push("disconnect", "", push, unidirectional=self.encoding.unidirectional)  # type: ignore[attr-defined]
-        except UnencodableData:
-            return last
-        return frame(message) + last
+        push = disconnect_push(self.encoding, disconnect) if disconnect is not None else None
+        return last if push is None else self.encoding.frame(push) + last
 
     def _finish(self) -> None:
         """Closes TCP after what is written; nothing can be sent any more."""

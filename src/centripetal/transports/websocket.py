@@ -10,8 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import structlog
-
 from ..interfaces.clock import Clock
 from ..interfaces.request import HttpRequest, HttpResponse
 from ..interfaces.transport import Encoding
@@ -23,32 +21,25 @@ from ..protocol.websocket import (
     VIOLATION,
     MessageLimits,
     MessageParser,
-    accept,
-    choose_subprotocol,
     close_frame,
     control_frame,
-    negotiate,
     ping_frame,
     pong_frame,
-    refuse,
     whole_message,
 )
 from .admission import Admission
 from .clients import TransportClient
 from .deadlines import Deadlines, Expiring
 from .encodings import WEBSOCKET_JSON, WEBSOCKET_PROTOBUF, deflate_encoding
+from .handshakes import shake_hands
 from .origins import Origins
-from .responses import plain
-from .settings import WebSocketSettings
-
-_log = structlog.get_logger("centripetal.transports")
+from .settings import WebSocketFrameSettings
 
 CLOSE_SECONDS = 5.0
 """How long the peer may take for its part of the closing handshake."""
 
 SLICE_SECONDS = 0.005
 _MESSAGES_A_LOOK = 16
-_LOGGED_ORIGIN = 256
 
 _OPEN, _CLOSING, _FINISHED = range(3)
 
@@ -73,7 +64,7 @@ class WebSocketEndpoint:
 
     def __init__(
         self,
-        settings: WebSocketSettings,
+        settings: WebSocketFrameSettings,
         origins: Origins,
         admission: Admission,
         new_client: NewClient,
@@ -102,35 +93,24 @@ class WebSocketEndpoint:
 
     def upgrade(self, request: HttpRequest, transport: asyncio.Transport) -> asyncio.Protocol | HttpResponse:
         """Answers an opening handshake; see endpoints.UpgradeEndpoint."""
-        if not self._admission.admit():
-            return HttpResponse(503)
-        headers = request.headers
-        refusal = refuse(request.method, headers)
-        if refusal is not None:
-            return plain(refusal[0], [("Sec-WebSocket-Version", "13")])
-        if not self._origins.allows(headers.get("origin")):
-            _log.info("origin_refused", origin=headers["origin"][:_LOGGED_ORIGIN])
-            return plain(403)
-        protobuf = frame_ping_pong = False
+        settings = self._settings
+        handshake = shake_hands(
+            request, self._origins, self._admission, subprotocols=SUBPROTOCOLS, compression=settings.compression
+        )
+        if isinstance(handshake, HttpResponse):
+            return handshake
+        protobuf = handshake.subprotocol == "centrifuge-protobuf"
+        frame_ping_pong = False
         if request.query:
             query = request.query_parameters
-            protobuf = query.get("format") == "protobuf" or query.get("cf_protocol") == "protobuf"
+            protobuf = protobuf or query.get("format") == "protobuf" or query.get("cf_protocol") == "protobuf"
             frame_ping_pong = query.get("cf_ws_frame_ping_pong") == "true"
-        subprotocol = extensions = ""
-        if "sec-websocket-protocol" in headers:
-            subprotocol = choose_subprotocol(headers["sec-websocket-protocol"], SUBPROTOCOLS)
-            protobuf = protobuf or subprotocol == "centrifuge-protobuf"
         encoding: Encoding = WEBSOCKET_PROTOBUF if protobuf else WEBSOCKET_JSON
-        settings = self._settings
-        if settings.compression and "sec-websocket-extensions" in headers:
-            agreed = negotiate(headers["sec-websocket-extensions"])
-            if agreed is not None:
-                extensions = agreed[0]
-                encoding = deflate_encoding(
-                    protobuf, settings.compression_level, settings.compression_min_size, agreed[1]
-                )
-        connection = WebSocketConnection(self, transport, encoding, bool(extensions), frame_ping_pong)
-        transport.write(accept(headers["sec-websocket-key"], subprotocol, extensions))
+        bits = handshake.window_bits
+        if bits:
+            encoding = deflate_encoding(protobuf, settings.compression_level, settings.compression_min_size, bits)
+        connection = WebSocketConnection(self, transport, encoding, bool(bits), frame_ping_pong)
+        transport.write(handshake.response)
         connection.client = self._new_client(connection, request)
         return connection
 
@@ -207,7 +187,7 @@ class WebSocketConnection(asyncio.Protocol):
     def send_native_ping(self) -> None:
         """Sends a ping frame."""
         if self._state == _OPEN:
-            self.write(ping_frame())
+            self._write_control(ping_frame())
 
     def pause_reading(self) -> None:
         """Stops delivery: what was received already waits, and the socket is not read."""
@@ -236,7 +216,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._finish()
             return
         self._state = _CLOSING
-        self.write(close_frame(disconnect.code, disconnect.reason))
+        self._write_control(close_frame(disconnect.code, disconnect.reason))
         self._endpoint.deadlines.watch(self, CLOSE_SECONDS)
         # The peer's close frame may come behind what nobody wants any more.
         self.resume_reading()
@@ -264,7 +244,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._writing_paused = False
         if self._pong is not None:
             if self._state == _OPEN:
-                self.write(pong_frame(self._pong))
+                self._write_control(pong_frame(self._pong))
             self._pong = None
         if self.client is not None:
             self.client.writing_resumed()
@@ -340,6 +320,10 @@ class WebSocketConnection(asyncio.Protocol):
         if self._backlog is None and not self._reading_paused:
             self._resume_socket()
 
+    def _write_control(self, frame: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(frame)
+
     def _resume_socket(self) -> None:
         transport = self._transport
         if transport is not None and not transport.is_closing():
@@ -350,11 +334,11 @@ class WebSocketConnection(asyncio.Protocol):
         client = self.client
         if kind == CLOSE:
             if self._state == _OPEN:
-                self.write(control_frame(CLOSE, payload))
+                self._write_control(control_frame(CLOSE, payload))
             self._finish()
         elif kind == VIOLATION:
             if self._state == _OPEN:
-                self.write(control_frame(CLOSE, payload))
+                self._write_control(control_frame(CLOSE, payload))
             self._finish(linger=True)
         elif self._state != _OPEN or client is None:
             return
@@ -362,7 +346,7 @@ class WebSocketConnection(asyncio.Protocol):
             if self._writing_paused:
                 self._pong = payload
             else:
-                self.write(pong_frame(payload))
+                self._write_control(pong_frame(payload))
         elif kind == PONG:
             client.native_pong()
         else:

@@ -26,6 +26,7 @@ BUILT_SECTIONS = (
     "sse.",
     "http_stream.",
     "emulation.",
+    "uni_websocket.",
     "uni_sse.",
     "uni_http_stream.",
     "prometheus.",
@@ -37,7 +38,6 @@ BUILT_SECTIONS = (
 )
 UNBUILT_SECTIONS = (
     "uni_grpc.",
-    "uni_websocket.",
     "webtransport.",
     "grpc_api.",
     "broker.",
