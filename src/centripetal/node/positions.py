@@ -124,11 +124,9 @@ class Positions:
         position = channel.position
         if position is None:
             return
-        if position.epoch not in ("", top.epoch):
-            self._lose_all(channel)
-            return
         if position.waiting is None:
-            if position.offset >= top.offset:
+            # What was read from another stream may be old by now, so that is read again before anybody is told.
+            if position.epoch in ("", top.epoch) and position.offset >= top.offset:
                 return
             position.waiting = deque()
             self._start(self._heal(channel, position))
