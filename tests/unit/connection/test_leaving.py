@@ -69,7 +69,7 @@ class Scene:
 
     async def finish(self) -> None:
         """Lets everything go on until nothing waits."""
-        for _ in range(100):
+        for _ in range(5000):
             await self.turns()
             if not self.gates.waiting:
                 return
