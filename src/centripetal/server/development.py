@@ -90,6 +90,10 @@ def development_config(config: Config) -> Config:
         http_api=_fill(config.http_api, key=secrets.token_urlsafe(16)),
         health=_fill(config.health, enabled=True),
         prometheus=_fill(config.prometheus, enabled=True),
+        sse=_fill(config.sse, enabled=True),
+        http_stream=_fill(config.http_stream, enabled=True),
+        uni_sse=_fill(config.uni_sse, enabled=True),
+        uni_http_stream=_fill(config.uni_http_stream, enabled=True),
         client=_fill(with_token, allowed_origins=LOCAL_ORIGINS),
         channel=msgspec.structs.replace(
             channel,
