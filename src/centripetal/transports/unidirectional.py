@@ -19,6 +19,10 @@ from .settings import UniWebSocketSettings
 from .streams import CONNECT_PARAMETER, decode_connect
 from .websocket import WebSocketConnection, WebSocketEndpoint
 
+PING_SECONDS = 25.0
+PONG_SECONDS = 8.0
+"""Ping frames are sent even where `client.ping_interval` turns messages off, to find out about dead peers."""
+
 NewClient = Callable[[WebSocketConnection, HttpRequest], UnidirectionalClient]
 
 
@@ -67,13 +71,17 @@ class UniWebSocketEndpoint(WebSocketEndpoint):
         transport.write(handshake.response)
         client = self._new_listener(connection, request)
         connection.client = FirstMessage(connection, client, first)
+        connection.take_pong()
         return connection
 
 
 class UniWebSocketConnection(WebSocketConnection):
-    """One unidirectional WebSocket connection; the Transport of its client."""
+    """One unidirectional WebSocket connection; the Transport of its client.
 
-    __slots__ = ("_frame",)
+    Its clients answer no pings, but their WebSocket does: that is how a dead peer is noticed.
+    """
+
+    __slots__ = ("_awaits_pong", "_frame")
 
     name = "uni_websocket"
     _endpoint: UniWebSocketEndpoint
@@ -87,6 +95,7 @@ class UniWebSocketConnection(WebSocketConnection):
     ) -> None:
         super().__init__(endpoint, transport, encoding, compression)
         self._frame = encoding.frame
+        self._awaits_pong = False
         if endpoint.settings.join_push_messages:
             self.encoding = UNI_WEBSOCKET_JOINED
             self.write = self._write_joined
@@ -107,6 +116,23 @@ class UniWebSocketConnection(WebSocketConnection):
         """Tells the client that nothing can be sent any more."""
         self._leave_client()
 
+    def take_pong(self) -> None:
+        """The peer is there; it is asked again after an interval."""
+        self._awaits_pong = False
+        if self.is_open:
+            self._endpoint.deadlines.watch(self, self.ping_interval_seconds or PING_SECONDS)
+
+    def expire(self) -> None:
+        """Asks the peer for a sign of life, and ends the connection if there was none."""
+        if not self.is_open:
+            super().expire()
+        elif self._awaits_pong:
+            self._finish()
+        else:
+            self._awaits_pong = True
+            self.send_native_ping()
+            self._endpoint.deadlines.watch(self, self.pong_timeout_seconds or PONG_SECONDS)
+
     def _write_joined(self, data: bytes) -> None:
         """Makes everything that is written in one go one frame; the last newline is not part of it."""
         self._write_control(self._frame(data[:-1]))
@@ -121,22 +147,23 @@ class FirstMessage:
         request: from the query, None to wait for the first message.
     """
 
-    __slots__ = ("_client", "_connection")
+    __slots__ = ("_client", "_connection", "_waits")
 
     def __init__(
         self, connection: UniWebSocketConnection, client: UnidirectionalClient, request: ConnectRequest | None
     ) -> None:
         self._connection: UniWebSocketConnection | None = connection
         self._client = client
+        self._waits = request is None
         if request is not None:
-            self._connection = None
             asyncio.get_running_loop().call_soon(client.connect, request)
 
     def receive(self, message: bytes) -> None:
         """Connects with the first message; a malformed one ends the connection (3501)."""
-        connection, self._connection = self._connection, None
-        if connection is None:
+        connection = self._connection
+        if connection is None or not self._waits:
             return
+        self._waits = False
         try:
             request = decode_connect(message)
         except ProtocolError:
@@ -146,8 +173,9 @@ class FirstMessage:
             self._client.connect(request)
 
     def native_pong(self) -> None:
-        """Passes on."""
-        self._client.native_pong()
+        """Tells the connection, which sent the ping."""
+        if self._connection is not None:
+            self._connection.take_pong()
 
     def writing_paused(self) -> None:
         """Passes on."""

@@ -180,6 +180,11 @@ class WebSocketConnection(asyncio.Protocol):
         """`websocket.write_timeout`."""
         return self._endpoint.write_timeout_seconds
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no side has begun to close."""
+        return self._state == _OPEN
+
     def buffered_bytes(self) -> int:
         """Bytes written and not yet taken by the kernel."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
