@@ -139,7 +139,10 @@ class AtomicSubscribe(RuleBasedStateMachine):
         self.number += 1
         data = {"n": self.number, "text": "so long that a patch is shorter than the whole of it"}
         options = PublishOptions(
-            history_size=HISTORY_SIZE, history_ttl_seconds=HISTORY_TTL, history_meta_ttl_seconds=META_TTL, use_delta=True
+            history_size=HISTORY_SIZE,
+            history_ttl_seconds=HISTORY_TTL,
+            history_meta_ttl_seconds=META_TTL,
+            use_delta=True,
         )
         publishing = self.broker.publish(CHANNEL, json.dumps(data).encode(), options)
         position = self.loop.run_until_complete(publishing).position

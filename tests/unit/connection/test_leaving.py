@@ -52,9 +52,7 @@ class Scene:
         self.gates = Gates()
         self.broker = GatedBroker(self.gates, self.clock)
         self.presence = GatedPresence(self.gates, self.clock)
-        self.node = make_node(
-            ROOM, PLAIN, clock=self.clock, broker=self.broker, presence=self.presence, **client
-        )
+        self.node = make_node(ROOM, PLAIN, clock=self.clock, broker=self.broker, presence=self.presence, **client)
         self.tokens = self.node.tokens = Tokens()
 
     async def turns(self) -> None:

@@ -17,7 +17,9 @@ class Encoder:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, bool, bool]] = []
 
-    def __call__(self, encoding: Any, channel: str, publication: Any, fossil: bool, patch: bytes | None) -> bytes | None:
+    def __call__(
+        self, encoding: Any, channel: str, publication: Any, fossil: bool, patch: bytes | None
+    ) -> bytes | None:
         self.calls.append((encoding, fossil, patch is not None))
         if encoding == "cannot":
             return None
