@@ -26,13 +26,7 @@ from .pages import path_of
 
 def transport_routes(config: Config, node: Node) -> dict[str, HttpEndpoint | UpgradeEndpoint]:
     """Returns the endpoints of all transports that are enabled, by path."""
-    client = config.client
-    reception = Reception(
-        Origins(client.allowed_origins),
-        Admission(node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit),
-        ping_interval_seconds=max(client.ping_interval, 0.0),
-        pong_timeout_seconds=max(client.pong_timeout, 0.0),
-    )
+    reception = reception_of(config, node)
 
     def new_client(transport: Transport, request: HttpRequest) -> Client:
         return Client(node, transport, request)
@@ -75,6 +69,17 @@ def transport_routes(config: Config, node: Node) -> dict[str, HttpEndpoint | Upg
     if config.sse.enabled or config.http_stream.enabled:
         routes[path_of(config.emulation.handler_prefix)] = emulation_endpoint(config, node, reception.origins)
     return routes
+
+
+def reception_of(config: Config, node: Node) -> Reception:
+    """Returns who may come in by any of the transports."""
+    client = config.client
+    return Reception(
+        Origins(client.allowed_origins),
+        Admission(node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit),
+        ping_interval_seconds=max(client.ping_interval, 0.0),
+        pong_timeout_seconds=max(client.pong_timeout, 0.0),
+    )
 
 
 def emulation_endpoint(config: Config, node: Node, origins: Origins) -> EmulationEndpoint:
