@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from ..fanout.hub import Channel
 from ..fanout.tags_filter import FilterError, TagsFilter, compile_filter
 from ..interfaces import BrokerError, PresenceError
-from ..model import Publication, StreamPosition
+from ..model import ClientError, Disconnect, Publication, StreamPosition
 from ..model.errors import (
     DISCONNECT_CONNECTION_CLOSED,
     DISCONNECT_INSUFFICIENT_STATE,
     DISCONNECT_SERVER_ERROR,
     ERROR_BAD_REQUEST,
     ERROR_EXPIRED,
+    forget_traceback,
 )
 from ..node.delivery import encode_publication
 from ..node.positions import Position
@@ -95,7 +96,11 @@ class Making:
             await self._make(buffer)
         except (BrokerError, PresenceError) as error:
             self.abandon()
-            raise DISCONNECT_SERVER_ERROR from error
+            raise DISCONNECT_SERVER_ERROR.fresh() from error
+        except (ClientError, Disconnect) as failure:
+            self.abandon()
+            forget_traceback(failure)
+            raise failure.fresh() from None
         except BaseException:
             self.abandon()
             raise

@@ -18,6 +18,10 @@ class ClientError(Exception):
         self.message = message
         self.temporary = temporary
 
+    def fresh(self) -> ClientError:
+        """Returns the same error as an instance of its own, for a raise that is caught later, somewhere else."""
+        return ClientError(self.code, self.message, self.temporary)
+
     def __repr__(self) -> str:
         return f"ClientError({self.code}, {self.message!r})"
 
@@ -40,6 +44,10 @@ class Disconnect(Exception):
         """Whether the client is meant to connect again."""
         code = self.code
         return not (3500 <= code <= 3999 or 4500 <= code <= 4999)
+
+    def fresh(self) -> Disconnect:
+        """Returns the same disconnect as an instance of its own, for a raise that is caught later, somewhere else."""
+        return Disconnect(self.code, self.reason)
 
     def __repr__(self) -> str:
         return f"Disconnect({self.code}, {self.reason!r})"
