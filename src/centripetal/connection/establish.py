@@ -196,7 +196,12 @@ class Making:
             return
         channel.joining.pop(client, None)
         subscription.group = channel.add(
-            client, client.encoding, fossil=self.delta, tags_filter=self.tags_filter, base_offset=self.last_offset
+            client,
+            client.encoding,
+            fossil=self.delta,
+            tags_filter=self.tags_filter,
+            positioned=self._held is not None,
+            base_offset=self.last_offset,
         )
         node.hub.num_live += 1
         if subscription.flags & PUSH_JOIN_LEAVE:

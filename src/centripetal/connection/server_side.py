@@ -23,7 +23,7 @@ from ..protocol.results import Subscribe as SubscribePush
 from . import duties
 from .establish import Making
 from .state import ACCEPTED, CLOSED, CONNECTED
-from .subscription import POSITIONED, SERVER_SIDE, grant_of
+from .subscription import SERVER_SIDE, grant_of
 from .unsubscribe import end, push_unsubscribe, unsubscribe_quietly
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def refresh(client: Client, expired: bool, expire_at: int, info: bytes | None) -
 def lose_position(client: Client, channel: str) -> None:
     """Ends a positioned subscription whose continuity is lost (2500, or 3010 for a server-side one)."""
     subscription = client.subscriptions.get(channel)
-    if subscription is None or not subscription.live or not subscription.flags & POSITIONED:
-        return
+    if subscription is None or subscription.group is None or not subscription.group.lost:
+        return  # it ended meanwhile, and may have been made anew
     if subscription.flags & SERVER_SIDE:
         client.disconnect(DISCONNECT_INSUFFICIENT_STATE)
     else:

@@ -42,14 +42,14 @@ def detach(client: Client, channel: str) -> Subscription | None:
     subscription = client.subscriptions.pop(channel, None)
     if subscription is None or subscription.group is None or subscription.channel is None:
         return None
-    entry = subscription.channel
-    entry.remove(client, subscription.group)
+    entry, group = subscription.channel, subscription.group
+    entry.remove(client, group)
     client.node.hub.num_live -= 1
     subscription.group = None
     subscription.channel = None
     if subscription.flags & PUSH_JOIN_LEAVE:
         entry.unwatch(client, client.encoding)
-    if subscription.flags & POSITIONED:
+    if subscription.flags & POSITIONED and not group.lost:
         client.node.positions.release(entry)
     client.node.interest.release(entry)
     client.node.counters.actions["remove_subscription"] += 1

@@ -34,14 +34,18 @@ class Group:
         members: those who have the publication that the next patch builds on (without delta: all), each with the
             channel's sequence number at which they came.
         fresh: those who must get a whole payload first; empty without delta.
+        positioned: their position is followed.
+        lost: they were taken out of the channel, because their position is lost; each has yet to be told.
     """
 
-    __slots__ = ("encoding", "fossil", "fresh", "members", "tags_filter")
+    __slots__ = ("encoding", "fossil", "fresh", "lost", "members", "positioned", "tags_filter")
 
-    def __init__(self, encoding: Any, fossil: bool, tags_filter: Any) -> None:
+    def __init__(self, encoding: Any, fossil: bool, tags_filter: Any, positioned: bool = False) -> None:
         self.encoding = encoding
         self.fossil = fossil
         self.tags_filter = tags_filter
+        self.positioned = positioned
+        self.lost = False
         self.members: dict[Outbox, int] = {}
         self.fresh: dict[Outbox, int] = {}
 
@@ -70,7 +74,7 @@ class Channel:
 
     Attributes:
         name: the channel.
-        groups: subscribers that are live, by (encoding, fossil, tags filter).
+        groups: subscribers that are live, by (encoding, fossil, tags filter, positioned).
         watchers: those who get joins and leaves, by encoding.
         joining: subscribers between reading the history and going live, each with the publications that came meanwhile
             and the epochs of their stream.
@@ -83,12 +87,13 @@ class Channel:
     """
 
     __slots__ = (
-        "backlog", "base_offset", "epoch", "groups", "holders", "joining", "name", "num_live", "position", "sequence", "watchers",
+        "backlog", "base_offset", "epoch", "groups", "holders", "joining", "name", "num_live", "position", "sequence",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.groups: dict[tuple[Any, bool, Any], Group] = {}
+        self.groups: dict[tuple[Any, bool, Any, bool], Group] = {}
         self.watchers: dict[Any, dict[Outbox, None]] = {}
         self.joining: dict[Outbox, list[tuple[Any, str]]] = {}
         self.position: Any = None
@@ -100,7 +105,14 @@ class Channel:
         self.num_live = 0
 
     def add(
-        self, outbox: Outbox, encoding: Any, *, fossil: bool = False, tags_filter: Any = None, base_offset: int = 0
+        self,
+        outbox: Outbox,
+        encoding: Any,
+        *,
+        fossil: bool = False,
+        tags_filter: Any = None,
+        positioned: bool = False,
+        base_offset: int = 0,
     ) -> Group:
         """Makes a subscriber live.
 
@@ -109,15 +121,16 @@ class Channel:
             encoding: of its transport.
             fossil: it negotiated delta.
             tags_filter: see Group.
+            positioned: its position is followed.
             base_offset: offset of the publication that it got last, 0 for none; patches need it.
 
         Returns:
             The group, for remove().
         """
-        key = (encoding, fossil, tags_filter)
+        key = (encoding, fossil, tags_filter, positioned)
         group = self.groups.get(key)
         if group is None:
-            group = self.groups[key] = Group(encoding, fossil, tags_filter)
+            group = self.groups[key] = Group(encoding, fossil, tags_filter, positioned)
         if not fossil:
             group.members[outbox] = self.sequence
         else:
@@ -132,9 +145,20 @@ class Channel:
         """Ends a live subscription."""
         if group.members.pop(outbox, None) is None and group.fresh.pop(outbox, None) is None:
             return
+        if group.lost:
+            return
         self.num_live -= 1
         if not group:
-            self.groups.pop((group.encoding, group.fossil, group.tags_filter), None)
+            self.groups.pop((group.encoding, group.fossil, group.tags_filter, group.positioned), None)
+
+    def take_positioned(self) -> list[Group]:
+        """Takes out the groups whose position is followed, since it is lost; they get nothing any more."""
+        taken = [group for group in self.groups.values() if group.positioned]
+        for group in taken:
+            group.lost = True
+            self.num_live -= len(group)
+            del self.groups[(group.encoding, group.fossil, group.tags_filter, group.positioned)]
+        return taken
 
     def watch(self, outbox: Outbox, encoding: Any) -> None:
         """Lets a subscriber get joins and leaves."""
@@ -283,6 +307,8 @@ class Hub:
             prepared = self._prepare(channel, publication, base, epoch)
             for group in list(channel.groups.values()):
                 tags_filter = group.tags_filter
+                if group.lost:
+                    continue
                 if tags_filter is not None and not tags_filter.matches(publication.tags):
                     self.filtered += len(group)
                     group.lose_base()
@@ -310,6 +336,8 @@ class Hub:
         if frame is not None:
             self._count(group.encoding, len(frame), len(snapshot))
         for start in range(0, len(snapshot), MEMBERS_A_SLICE):
+            if group.lost:
+                return
             mark = self._flusher.bulk.append
             for outbox in snapshot[start : start + MEMBERS_A_SLICE]:
                 if members.get(outbox, sequence) >= sequence:

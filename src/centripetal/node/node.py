@@ -37,6 +37,9 @@ from .registry import Registry
 from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
 from .ticker import Ticker
 
+CLIENTS_A_SLICE = 100
+"""So many subscribers are told in one go that their position is lost."""
+
 CHANNELS_A_SLICE = 1000
 """So many channel names are matched in one go: at most four milliseconds."""
 
@@ -72,7 +75,7 @@ class Node:
         clock: Clock | None = None,
         version: str = "0.0.0",
     ) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self.id = str(uuid.uuid4())
         self.version = version
         self.client = client or ClientSettings()
@@ -130,10 +133,18 @@ class Node:
         outbox.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)  # type: ignore[attr-defined]
 
     def _lose_position(self, channel: Channel) -> None:
-        """Tells the positioned subscribers of a channel that continuity is lost."""
-        for group in list(channel.groups.values()):
-            for outbox in list(group):
+        """Tells the positioned subscribers of a channel that continuity is lost: the first at once, many in slices."""
+        lost = [outbox for group in channel.take_positioned() for outbox in group]
+
+        def tell() -> None:
+            batch = lost[-CLIENTS_A_SLICE:]
+            del lost[-CLIENTS_A_SLICE:]
+            for outbox in batch:
                 outbox.lose_position(channel.name)  # type: ignore[attr-defined]
+            if lost:
+                self._loop.call_soon(tell)
+
+        tell()
 
     # Publishing and streams
 

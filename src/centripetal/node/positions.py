@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -16,12 +17,16 @@ import structlog
 from ..fanout.hub import Channel
 from ..interfaces import Broker, BrokerError, Clock, HistoryFilter
 from ..model import Publication, StreamPosition
+from .eager import run_eagerly
 
 HEALED_PUBLICATIONS = 10_000
 """At most so many missed publications are read to close a gap."""
 
 PUBLICATIONS_A_SLICE = 100
 """So many missed publications are delivered in one go."""
+
+CHECKS_A_SECOND = 1000
+"""Positions of at most so many channels are compared with the broker's in a second."""
 
 Arrival = tuple[Publication, StreamPosition, bool, "Publication | None"]
 """(publication, position, use_delta, previous) as a broker gives it to its events."""
@@ -211,7 +216,7 @@ class Positions:
     def check_due(self) -> None:
         """Compares positions with the broker's, of those channels whose time has come."""
         now = self._clock.monotonic()
-        for channel in list(self._due)[:PUBLICATIONS_A_SLICE]:
+        for channel in list(islice(self._due, CHECKS_A_SECOND)):
             position = channel.position
             if position is not None and now - position.checked_at < self._check_delay_seconds:
                 break
@@ -219,7 +224,7 @@ class Positions:
             if position is not None:
                 position.checked_at = now
                 self._due[channel] = None
-                self._start(self._check(channel, position))
+                self._run(self._check(channel, position))
 
     async def _check(self, channel: Channel, position: Position) -> None:
         """Compares a position with the stream's top. One that differs is confirmed before anybody is told."""
@@ -247,6 +252,13 @@ class Positions:
     def _confirm(self, channel: Channel, position: Position) -> None:
         if channel.position is position and position.suspicious:
             self._start(self._check(channel, position))
+
+    def _run(self, coroutine: Any) -> None:
+        """Runs a coroutine, which with an engine in memory costs no task."""
+        done, task = run_eagerly(coroutine)
+        if not done:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _start(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
