@@ -32,7 +32,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"client\.(?:token|subscription_token)\.(?:jwks_public_endpoint|insecure_skip_jwks\w+)", "key sets (JWKS)"),
     (r"uni_grpc\..*", "the unidirectional gRPC transport"),
     (r"webtransport\..*", "WebTransport"),
-    (r"grpc_api\..*", "the gRPC API"),
     (r"consumers", "consumers"),
     (r"admin\.(?!password$|secret$).*", "the admin web interface"),
     (r"swagger\..*", "the Swagger UI"),

@@ -21,12 +21,16 @@ from ..node.namespaces import Namespaces
 from ..node.node import Node
 from ..observability.logs import configure_logging
 from .build import Door, build_doors, build_node, token_verifier, write_pid_file
+from .grpc_doors import GrpcDoor, build_grpc_doors
 
 CLIENTS_A_SLICE = 100
 """So many clients are disconnected in one go at shutdown."""
 
 LONGEST_FAREWELL_SECONDS = 10.0
 """Clients are disconnected over at most so long, whatever `shutdown.timeout` allows."""
+
+GRPC_GRACE_SECONDS = 5.0
+"""Calls over gRPC may take so long to end at shutdown."""
 
 YOUNG_OBJECTS = 50_000
 """Garbage collection looks at young objects after so many allocations; connections are freed by reference count."""
@@ -83,10 +87,12 @@ class Server:
     Attributes:
         node: once it runs.
         doors: its listeners.
+        grpc_doors: those that speak gRPC.
     """
 
     node: Node
     doors: list[Door]
+    grpc_doors: list[GrpcDoor]
 
     def __init__(
         self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig], extra_routes: ExtraRoutes | None = None
@@ -103,10 +109,14 @@ class Server:
         self.node = build_node(config)
         extra_routes = self._extra_routes(self.node) if self._extra_routes else ()
         self.doors = build_doors(config, self.node, extra_routes)
+        self.grpc_doors = build_grpc_doors(config, self.node)
         await self.node.start()
         for door in self.doors:
             await door.listener.start(door.address, door.port)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
+        for grpc_door in self.grpc_doors:
+            await grpc_door.listener.start(grpc_door.address, grpc_door.port)
+            logger.info("listening", listener=grpc_door.name, address=grpc_door.address or "*", port=grpc_door.port)
         if config.pid_file:
             write_pid_file(config.pid_file)
         loop = asyncio.get_running_loop()
@@ -161,6 +171,8 @@ class Server:
                 await self.disconnect_clients(min(timeout / 2, LONGEST_FAREWELL_SECONDS))
                 for door in self.doors:
                     await door.listener.close()
+                for grpc_door in self.grpc_doors:
+                    await grpc_door.listener.stop(GRPC_GRACE_SECONDS)
                 await self.node.stop()
         except TimeoutError:
             logger.critical("shutdown timeout reached")

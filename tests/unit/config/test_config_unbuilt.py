@@ -22,6 +22,7 @@ OTHER: dict[str, Any] = {
 BUILT_SECTIONS = (
     "log.",
     "http_api.",
+    "grpc_api.",
     "websocket.",
     "sse.",
     "http_stream.",
@@ -39,7 +40,6 @@ BUILT_SECTIONS = (
 UNBUILT_SECTIONS = (
     "uni_grpc.",
     "webtransport.",
-    "grpc_api.",
     "broker.",
     "presence_manager.",
     "controller.",
@@ -132,5 +132,5 @@ def test_passwords_in_addresses_are_not_shown() -> None:
 
 def test_secrets_are_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
-        refuse_unbuilt(load(None, environ={"CENTRIPETAL_GRPC_API_KEY": "hush"}).config)
-    assert "grpc_api.key" in str(caught.value) and "hush" not in str(caught.value)
+        refuse_unbuilt(load(None, environ={"CENTRIPETAL_SHARED_POLL_HMAC_SECRET_KEY": "hush"}).config)
+    assert "shared_poll.hmac_secret_key" in str(caught.value) and "hush" not in str(caught.value)

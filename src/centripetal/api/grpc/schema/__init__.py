@@ -1,0 +1,1 @@
+"""The Protobuf schema of the server API and the code generated from it."""

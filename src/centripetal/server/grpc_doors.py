@@ -1,0 +1,87 @@
+"""The gRPC listeners of a configuration: the server API (`grpc_api.*`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..config import Config, ConfigError
+from ..config.pem import read_pem
+from ..model.tls import TlsSettings
+from ..node.node import Node
+
+if TYPE_CHECKING:
+    from ..transports.grpc_listener import Certificates, GrpcListener
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcDoor:
+    """A gRPC listener and where it listens.
+
+    Attributes:
+        name: `grpc_api`, for logs.
+        listener: not started yet.
+        address: interface, empty for all.
+        port: TCP port.
+    """
+
+    name: str
+    listener: GrpcListener
+    address: str
+    port: int
+
+
+def build_grpc_doors(config: Config, node: Node) -> list[GrpcDoor]:
+    """Returns the gRPC listeners that are enabled.
+
+    Raises:
+        ConfigError: one is enabled and its package is not installed.
+    """
+    doors = []
+    if config.grpc_api.enabled:
+        doors.append(_api_door(config, node))
+    return doors
+
+
+def _api_door(config: Config, node: Node) -> GrpcDoor:
+    settings = config.grpc_api
+    try:
+        from ..api.grpc.schema.api_pb2 import DESCRIPTOR
+        from ..api.grpc.service import GrpcApi
+        from ..transports.grpc_listener import GrpcListener
+    except ImportError as error:
+        raise _missing("grpc_api.enabled", error) from error
+    listener = GrpcListener(
+        [GrpcApi(node, settings)],
+        max_receive_bytes=settings.max_receive_message_size,
+        read_certificates=certificates_reader(settings.tls),
+    )
+    if settings.reflection:
+        try:
+            listener.reflect(DESCRIPTOR)
+        except ImportError as error:
+            raise _missing("grpc_api.reflection", error) from error
+    return GrpcDoor("grpc_api", listener, settings.address, settings.port)
+
+
+def _missing(option: str, error: ImportError) -> ConfigError:
+    return ConfigError(
+        f"{option}: needs the package {error.name or 'grpcio'}, which is not installed: pip install 'centripetal[grpc]'"
+    )
+
+
+def certificates_reader(tls: TlsSettings) -> Callable[[], Certificates] | None:
+    """Returns what reads the certificates of a gRPC listener anew each time, None without TLS."""
+    if not tls.enabled:
+        return None
+    from ..transports.grpc_listener import Certificates
+
+    def read() -> Certificates:
+        return Certificates(
+            read_pem(tls.cert_pem).encode(),
+            read_pem(tls.key_pem).encode(),
+            read_pem(tls.client_ca_pem).encode() if tls.client_ca_pem else b"",
+        )
+
+    return read
