@@ -71,7 +71,7 @@ class Unsubscribe:
         return f"Unsubscribe({self.code}, {self.reason!r})"
 
 
-def forget_traceback(error: ClientError | Disconnect) -> None:
+def forget_traceback(error: Exception) -> None:
     """Frees what an error of the tables below refers to; for everyone who catches one.
 
     They are shared, so each raise would add its frames, and all that these refer to, to those of the raises before.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABCMeta, abstractmethod
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
@@ -10,11 +11,12 @@ from ..interfaces.request import HttpRequest, HttpResponse
 from .responses import ResponseWriter
 
 
-class OpenResponse(asyncio.Protocol):
+class OpenResponse(asyncio.Protocol, metaclass=ABCMeta):
     """An answer that stays open. The connection is its own for good, and what the client sends on it has no use."""
 
     __slots__ = ()
 
+    @abstractmethod
     def begin(self, transport: asyncio.Transport, writer: ResponseWriter) -> None:
         """Begins to answer; only afterwards the front door makes this the connection's protocol.
 
@@ -22,7 +24,6 @@ class OpenResponse(asyncio.Protocol):
             transport: of the connection.
             writer: encodes the head, or a response that refuses.
         """
-        raise NotImplementedError
 
 
 class HttpEndpoint(Protocol):

@@ -7,13 +7,14 @@ from time import perf_counter
 from typing import NamedTuple
 
 from ...model import ClientError
+from ...model.errors import forget_traceback
 from ..contract import ApiNode
 from ..errors import INTERNAL, ApiError, api_error
 from ..requests import Request
 from ..results import BroadcastResult, Result
 from ..time_slice import TimeSlice
 from .concurrency import run_together
-from .failures import forget_traceback, log_failure
+from .failures import log_failure
 from .table import METHODS
 
 MAX_BATCH_COMMANDS = 100_000
@@ -73,6 +74,7 @@ class Methods:
             forget_traceback(error)
         except Exception as error:  # noqa: BLE001  # logged with its traceback; callers get an answer
             log_failure(name, error)
+            forget_traceback(error)
             outcome = INTERNAL
         self._durations[labels].observe(perf_counter() - started)
         if isinstance(outcome, ApiError):

@@ -18,8 +18,3 @@ def log_failure(method: str, error: Exception) -> None:
         logger.error("api_operation_failed", method=method, reason=str(error), cause=repr(error.__cause__))
     else:
         logger.error("api_method_crashed", method=method, exc_info=error)
-
-
-def forget_traceback(error: Exception) -> None:
-    """Frees what an error of a code table refers to: such errors are shared, and each raise would add to it."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...interfaces import PublishOptions
 from ...model import ClientError
+from ...model.errors import forget_traceback
 from ...node.publication_format import check_publication_data
 from ...node.settings import ChannelOptions
 from ..contract import ApiNode
@@ -11,7 +12,7 @@ from ..errors import BAD_REQUEST, INTERNAL, ApiError, api_error
 from ..requests import MAX_UINT64, BroadcastRequest, PublicationRequest, PublishRequest
 from ..results import BroadcastResult, PublishResult
 from .concurrency import run_together
-from .failures import forget_traceback, log_failure
+from .failures import log_failure
 from .payload import payload
 
 MAX_BROADCAST_CHANNELS = 100_000
