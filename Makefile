@@ -56,8 +56,8 @@ clients-node: $(INSTALLED)
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm test --silent
 
-autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite
-	tests/autobahn/run
+autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite (ARGS=--quick leaves out the long cases)
+	tests/autobahn/run $(ARGS)
 
 fuzz: $(DEVELOPMENT) ## Feed the parsers with hostile input for FUZZ_SECONDS seconds
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tests/run_fuzz.py
