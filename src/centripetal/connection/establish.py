@@ -27,7 +27,7 @@ from ..node.positions import Position
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry, SubscribeResult
 from . import duties
-from .recovery import Recovered, extend_entries, merge_waiting, patched_entries, read_stream
+from .recovery import Recovered, entries_of, extend_entries, merge_waiting, read_stream
 from .state import CLOSED
 from .subscription import JOIN_LEAVE, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
 from .unsubscribe import remove_presence_later
@@ -135,14 +135,13 @@ class Making:
             self._check_wanted()
             await self.client.node.positions.reach(channel, found.top)
             self._check_wanted()
-            entries = await patched_entries(found.publications) if self.delta else []
+            entries = await entries_of(self.client.encoding.codec, found.publications, self.delta)
             self._check_wanted()
             if not self._merge(found):
                 continue
-            if self.delta:
-                extend_entries(entries, found.publications)
-            else:
-                entries = [PublicationEntry(publication) for publication in found.publications]
+            if entries and found.publications[0] is not entries[0].publication:
+                entries = []  # the cache mode keeps the newest one only
+            extend_entries(entries, found.publications, self.delta)
             if self.client.node.positions.agrees(channel, found.top):
                 return found, entries
         raise DISCONNECT_INSUFFICIENT_STATE

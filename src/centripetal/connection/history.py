@@ -14,8 +14,9 @@ from ..model.errors import (
     ERROR_UNRECOVERABLE_POSITION,
 )
 from ..protocol.commands import HistoryRequest
-from ..protocol.results import HistoryResult, PublicationEntry
+from ..protocol.results import HistoryResult
 from .permissions import check_name, may_read_history
+from .recovery import entries_of
 
 if TYPE_CHECKING:
     from .client import Client
@@ -52,7 +53,7 @@ async def history(client: Client, request: HistoryRequest, command_id: int) -> N
         command_id,
         "history",
         HistoryResult(
-            publications=[PublicationEntry(publication) for publication in publications],
+            publications=await entries_of(client.encoding.codec, publications, delta=False),
             epoch=top.epoch,
             offset=top.offset,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..fanout.prepared import patch_between
 from ..fanout.tags_filter import TagsFilter
@@ -145,24 +145,34 @@ def merge_waiting(
     return True
 
 
-async def patched_entries(publications: list[Publication]) -> list[PublicationEntry]:
-    """Returns the entries of a reply with delta: the first one is full, the others may be patches of the one before.
+async def entries_of(codec: Any, publications: list[Publication], delta: bool) -> list[PublicationEntry]:
+    """Returns the entries of a reply, patched and encoded in slices, so that a long list does not hold the loop.
 
-    Patches are made in slices, so that a long list does not hold the loop.
+    Args:
+        codec: of the connection.
+        publications: in order.
+        delta: the first one is full, the others may be patches of the one before.
+
+    Raises:
+        UnencodableData: the codec cannot carry one.
     """
     entries: list[PublicationEntry] = []
     started = time.perf_counter()
     for number in range(len(publications)):
-        extend_entries(entries, publications, number + 1)
+        extend_entries(entries, publications, delta, number + 1)
+        entry = entries[-1]
+        entries[-1] = PublicationEntry(entry.publication, entry.fossil, entry.patch, codec.encode_entry(entry))
         if time.perf_counter() - started > SLICE_SECONDS:
             await asyncio.sleep(0)
             started = time.perf_counter()
     return entries
 
 
-def extend_entries(entries: list[PublicationEntry], publications: list[Publication], end: int | None = None) -> None:
+def extend_entries(
+    entries: list[PublicationEntry], publications: list[Publication], delta: bool, end: int | None = None
+) -> None:
     """Adds the entries that a list of publications, up to `end`, has beyond those already made."""
     for number in range(len(entries), len(publications) if end is None else end):
         publication = publications[number]
-        patch = patch_between(publications[number - 1].data, publication.data) if number else None
-        entries.append(PublicationEntry(publication, fossil=True, patch=patch))
+        patch = patch_between(publications[number - 1].data, publication.data) if number and delta else None
+        entries.append(PublicationEntry(publication, fossil=delta, patch=patch))

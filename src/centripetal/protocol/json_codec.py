@@ -13,6 +13,7 @@ from .commands import Command, ConnectRequest, EmulationRequest
 from .errors import ProtocolError, UnencodableData
 from .json_nulls import drop_nulls
 from .json_text import MAX_DEPTH, is_too_deep, is_utf8, replace_lone_surrogates
+from .results import PublicationEntry
 
 _Request = TypeVar("_Request", bound=msgspec.Struct)
 
@@ -108,6 +109,13 @@ class JsonCodec:
             return _encode({"id": command_id, **reply} if command_id else reply)
         except UnicodeEncodeError as cause:
             raise UnencodableData("the text is not valid Unicode") from cause
+
+    def encode_entry(self, entry: PublicationEntry) -> bytes:
+        """Encodes a publication inside a result, to be given back in its `encoded`; raises as encode_publication()."""
+        try:
+            return json_fields.encode_entry(entry)
+        except UnicodeEncodeError as error:
+            raise UnencodableData("the text is not valid Unicode") from error
 
     def encode_push(self, kind: str, channel: str, body: msgspec.Struct, *, unidirectional: bool) -> bytes:
         """Encodes a push other than a publication.

@@ -97,7 +97,14 @@ def _map_fields(publication: Publication) -> bytes:
 
 
 def _entries(entries: list[results.PublicationEntry]) -> bytes:
-    return b"[%b]" % b",".join([encode_publication(each.publication, each.fossil, each.patch) for each in entries])
+    return b"[%b]" % b",".join([encode_entry(each) for each in entries])
+
+
+def encode_entry(entry: results.PublicationEntry) -> bytes:
+    """Returns the JSON object of a publication inside a result."""
+    if entry.encoded is not None:
+        return entry.encoded
+    return encode_publication(entry.publication, entry.fossil, entry.patch)
 
 
 def _subs(subs: dict[str, results.SubscribeResult]) -> bytes:

@@ -10,8 +10,9 @@ from ..model import ClientError, Publication
 from .commands import PONG, Command, EmulationRequest
 from .errors import ProtocolError, UnencodableData
 from .framing import read_varint, varint
-from .protobuf_fields import encode_message, encode_publication, length_field, tag
+from .protobuf_fields import encode_entry, encode_message, encode_publication, length_field, tag
 from .protobuf_requests import decode_command, decode_emulation
+from .results import PublicationEntry
 
 _LENGTH = 2
 _REPLY_TAGS = {
@@ -87,6 +88,13 @@ class ProtobufCodec:
         except UnicodeEncodeError as cause:
             raise UnencodableData("the text is not valid Unicode") from cause
         return _ID + varint(command_id) + body if command_id else body
+
+    def encode_entry(self, entry: PublicationEntry) -> bytes:
+        """Encodes a publication inside a result, to be given back in its `encoded`; raises as encode_publication()."""
+        try:
+            return encode_entry(entry)
+        except UnicodeEncodeError as error:
+            raise UnencodableData("the text is not valid Unicode") from error
 
     def encode_push(self, kind: str, channel: str, body: msgspec.Struct, *, unidirectional: bool) -> bytes:
         """Encodes a push other than a publication; see JsonCodec.encode_push()."""

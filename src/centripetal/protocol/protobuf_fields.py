@@ -32,13 +32,20 @@ def encode_message(value: Any) -> bytes:
         UnicodeEncodeError: a text holds a lone surrogate.
     """
     if type(value) is results.PublicationEntry:
-        return encode_publication(value.publication, value.fossil, value.patch)
+        return encode_entry(value)
     parts = []
     for name, prefix, write in _FIELDS[type(value)]:
         field = getattr(value, name)
         if field:
             parts.append(write(prefix, field))
     return b"".join(parts)
+
+
+def encode_entry(entry: results.PublicationEntry) -> bytes:
+    """Returns the message of a publication inside a result."""
+    if entry.encoded is not None:
+        return entry.encoded
+    return encode_publication(entry.publication, entry.fossil, entry.patch)
 
 
 def encode_publication(publication: Publication, fossil: bool = False, patch: bytes | None = None) -> bytes:

@@ -20,11 +20,13 @@ class PublicationEntry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True
         publication: what was published.
         fossil: the subscriber negotiated delta.
         patch: Fossil patch against the entry before (of the same key, in a map), None for full data.
+        encoded: what the codec's encode_entry() returned, so that a long list can be encoded piece by piece.
     """
 
     publication: Publication
     fossil: bool = False
     patch: bytes | None = None
+    encoded: bytes | None = None
 
 
 class SubscribeResult(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
