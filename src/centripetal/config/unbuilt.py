@@ -30,7 +30,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (rf"channel\.(?:without_namespace|namespaces\[\])\.{_PROXY_OPTIONS}", "proxies"),
     (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
     (r"client\.(?:token|subscription_token)\.(?:jwks_public_endpoint|insecure_skip_jwks\w+)", "key sets (JWKS)"),
-    (r"uni_grpc\..*", "the unidirectional gRPC transport"),
     (r"webtransport\..*", "WebTransport"),
     (r"consumers", "consumers"),
     (r"admin\.(?!password$|secret$).*", "the admin web interface"),

@@ -26,7 +26,7 @@ from ..model.errors import (
 from ..node.counters import client_labels
 from ..node.eager import run_eagerly
 from ..protocol.commands import ConnectRequest, SubscribeRequest
-from ..protocol.results import ConnectResult
+from ..protocol.results import ConnectPush, ConnectResult
 from . import duties
 from .establish import Making
 from .server_side import MAX_TTL_SECONDS
@@ -213,7 +213,7 @@ async def accept(client: Client, request: ConnectRequest, command_id: int, grant
     client.state = CONNECTED
     result = connect_result(client, makings)
     if client.encoding.unidirectional:
-        client.push("connect", "", result)
+        client.push("connect", "", connect_push(result))
     else:
         client.reply(command_id, "connect", result)
     duties.begin(client)
@@ -283,3 +283,8 @@ def connect_result(client: Client, makings: list[Making]) -> ConnectResult:
         node=node.id if transport.emulated else "",
         time=int(node.clock.time() * 1000) if node.client.connect_include_server_time else 0,
     )
+
+
+def connect_push(result: ConnectResult) -> ConnectPush:
+    """Returns the push that a unidirectional client gets in place of a reply (wire name `Connect`)."""
+    return ConnectPush(**{name: getattr(result, name) for name in ConnectPush.__struct_fields__})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ..model import ClientError, Publication
-from .commands import PONG, Command, EmulationRequest
+from .commands import PONG, Command, ConnectRequest, EmulationRequest
 from .errors import ProtocolError, UnencodableData
 from .framing import read_varint, varint
 from .protobuf_fields import encode_entry, encode_message, encode_publication, length_field, tag
@@ -64,6 +64,15 @@ class ProtobufCodec:
         if start > 0 and start + length == len(message):
             return (decode_command(message[start:]) if length else PONG,)
         return _decode_messages(message)
+
+    def decode_connect(self, message: bytes) -> ConnectRequest:
+        """Returns the request of a unidirectional client (wire name `ConnectRequest`).
+
+        Raises:
+            ProtocolError: it is malformed.
+        """
+        # As field 4 of a Command, which is what decode_command() reads.
+        return decode_command(length_field(tag(4, 2), message)).connect or ConnectRequest()
 
     def decode_emulation(self, body: bytes) -> EmulationRequest:
         """Decodes the body of an emulation request.

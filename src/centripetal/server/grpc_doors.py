@@ -1,4 +1,4 @@
-"""The gRPC listeners of a configuration: the server API (`grpc_api.*`)."""
+"""The gRPC listeners of a configuration: the server API (`grpc_api.*`) and the one-way stream (`uni_grpc.*`)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 from ..config import Config, ConfigError
 from ..config.pem import read_pem
+from ..connection import Client
+from ..interfaces import Transport
+from ..interfaces.request import HttpRequest
 from ..model.tls import TlsSettings
 from ..node.node import Node
+from .transports import reception_of
 
 if TYPE_CHECKING:
     from ..transports.grpc_listener import Certificates, GrpcListener
+
+
+KEEPALIVE_SECONDS = 25.0
+"""Peers of streams that are silent for so long are pinged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,7 @@ class GrpcDoor:
     """A gRPC listener and where it listens.
 
     Attributes:
-        name: `grpc_api`, for logs.
+        name: `grpc_api` or `uni_grpc`, for logs.
         listener: not started yet.
         address: interface, empty for all.
         port: TCP port.
@@ -41,7 +49,29 @@ def build_grpc_doors(config: Config, node: Node) -> list[GrpcDoor]:
     doors = []
     if config.grpc_api.enabled:
         doors.append(_api_door(config, node))
+    if config.uni_grpc.enabled:
+        doors.append(_stream_door(config, node))
     return doors
+
+
+def _stream_door(config: Config, node: Node) -> GrpcDoor:
+    settings = config.uni_grpc
+    try:
+        from ..transports.grpc_listener import GrpcListener
+        from ..transports.uni_grpc import UniGrpcService
+    except ImportError as error:
+        raise _missing("uni_grpc.enabled", error) from error
+
+    def new_client(transport: Transport, request: HttpRequest) -> Client:
+        return Client(node, transport, request)
+
+    listener = GrpcListener(
+        [UniGrpcService(reception_of(config, node), new_client)],
+        max_receive_bytes=settings.max_receive_message_size,
+        read_certificates=certificates_reader(settings.tls),
+        keepalive_seconds=KEEPALIVE_SECONDS,
+    )
+    return GrpcDoor("uni_grpc", listener, settings.address, settings.port)
 
 
 def _api_door(config: Config, node: Node) -> GrpcDoor:

@@ -9,6 +9,11 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 import structlog
 from starlette.routing import BaseRoute
 
@@ -106,6 +111,7 @@ class Server:
         """Starts, waits for the signal, and stops; returns the exit code."""
         config = self._loaded.config
         self._tell_sources()
+        raise_file_limit()
         self.node = build_node(config)
         extra_routes = self._extra_routes(self.node) if self._extra_routes else ()
         self.doors = build_doors(config, self.node, extra_routes)
@@ -193,3 +199,14 @@ class Server:
             for client in clients[start : start + CLIENTS_A_SLICE]:
                 client.disconnect(DISCONNECT_SHUTDOWN)
             await asyncio.sleep(pause)
+
+
+def raise_file_limit() -> None:
+    """Lets the process open as many files as it may: each connection is one."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    logger.info("open_files", limit=soft)

@@ -23,6 +23,7 @@ BUILT_SECTIONS = (
     "log.",
     "http_api.",
     "grpc_api.",
+    "uni_grpc.",
     "websocket.",
     "sse.",
     "http_stream.",
@@ -38,7 +39,6 @@ BUILT_SECTIONS = (
     "usage_stats.",
 )
 UNBUILT_SECTIONS = (
-    "uni_grpc.",
     "webtransport.",
     "broker.",
     "presence_manager.",
