@@ -63,6 +63,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if "--server" not in options:
         options += ["--server", DEFAULT_SERVER]
+    if "--jobs" not in options:
+        # One for each processor: scenarios have time limits, and those of the console start many processes.
+        options += ["--jobs", str(os.cpu_count() or 1)]
     # The server's command is looked up on PATH; the environment that runs this script has the one to test.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, str(KIT / "conform"), "check", *options, *(f"{file}::" for file in chosen)]
