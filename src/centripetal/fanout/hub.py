@@ -287,6 +287,25 @@ class Hub:
         for outbox in undeliverable:
             self._cannot_encode(outbox)
 
+    def deliver_late(self, channel: Channel, publication: Any) -> None:
+        """Gives a publication to those whose position is not followed: the others had it from the history."""
+        prepared = Prepared(self._encode, channel.name, publication, None)
+        for group in list(channel.groups.values()):
+            if group.positioned:
+                continue
+            group.lose_base()
+            if group.tags_filter is not None and not group.tags_filter.matches(publication.tags):
+                self.filtered += len(group)
+                continue
+            frame = prepared.full(group)
+            if frame is not None:
+                self._count(group.encoding, len(frame), len(group))
+            for outbox in list(group):
+                if frame is None:
+                    self._cannot_encode(outbox)
+                else:
+                    self._flusher.put(outbox, frame)
+
     def _prepare(self, channel: Channel, publication: Any, base: Any, epoch: str) -> Prepared:
         """Makes the frames' source; patches only build on what all ready subscribers got last."""
         if epoch and epoch != channel.epoch:

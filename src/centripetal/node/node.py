@@ -98,6 +98,7 @@ class Node:
             broker,
             self.clock,
             self.delivery.deliver,
+            self.hub.deliver_late,
             self._lose_position,
             check_delay_seconds=self.client.channel_position_check_delay,
             max_time_lag_seconds=self.client.channel_position_max_time_lag,

@@ -37,6 +37,7 @@ class Position:
 
     Attributes:
         offset, epoch: of the last publication that they got.
+        origin: offset at which the first of them came; what arrives up to there is news to subscribers without position.
         holders: how many of them there are.
         checked_at: monotonic seconds of the last comparison with the broker.
         suspicious: the last comparison failed; the next one decides.
@@ -45,11 +46,11 @@ class Position:
     """
 
     __slots__ = (
-        "checked_at", "epoch", "healed", "history_meta_ttl_seconds", "holders", "offset", "suspicious", "waiting",
+        "checked_at", "epoch", "healed", "history_meta_ttl_seconds", "holders", "offset", "origin", "suspicious", "waiting",
     )  # fmt: skip
 
     def __init__(self, offset: int, epoch: str, now: float, history_meta_ttl_seconds: float) -> None:
-        self.offset = offset
+        self.offset = self.origin = offset
         self.epoch = epoch
         self.holders = 0
         self.checked_at = now
@@ -67,6 +68,7 @@ class Positions:
         broker: Broker,
         clock: Clock,
         deliver: Callable[[Channel, Publication, Publication | None, str], None],
+        deliver_late: Callable[[Channel, Publication], None],
         lose: Callable[[Channel], None],
         *,
         check_delay_seconds: float,
@@ -78,6 +80,7 @@ class Positions:
             broker: where missed publications are read.
             clock: the time.
             deliver: hands a publication to a channel's subscribers, with the base of patches and its epoch.
+            deliver_late: hands one to those subscribers only whose position is not followed.
             lose: tells a channel's positioned subscribers that continuity is lost.
             check_delay_seconds: `client.channel_position_check_delay`; 0 for no checks.
             max_time_lag_seconds: `client.channel_position_max_time_lag`; 0 for no bound.
@@ -85,6 +88,7 @@ class Positions:
         self._broker = broker
         self._clock = clock
         self._deliver = deliver
+        self._deliver_late = deliver_late
         self._lose = lose
         self._check_delay_seconds = check_delay_seconds
         self._max_time_lag_seconds = max_time_lag_seconds
@@ -164,6 +168,8 @@ class Positions:
         if publication.offset > position.offset:
             position.waiting = deque([arrival])
             self._start(self._heal(channel, position))
+        elif publication.offset <= position.origin:
+            self._deliver_late(channel, publication)
         return False
 
     def _lags(self, publication: Publication) -> bool:

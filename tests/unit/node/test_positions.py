@@ -51,12 +51,14 @@ class Stage:
         self.clock = ManualClock()
         self.store = Store()
         self.delivered: list[int] = []
+        self.late: list[int] = []
         self.lost = 0
         options = {"check_delay_seconds": 40.0, "max_time_lag_seconds": 0.0} | settings
         self.positions = Positions(
             self.store,  # type: ignore[arg-type]
             self.clock,
             lambda channel, publication, base, epoch: self.delivered.append(publication.offset),
+            lambda channel, publication: self.late.append(publication.offset),
             self.lose,
             **options,
         )
@@ -292,3 +294,15 @@ def test_what_follows() -> None:
     assert not follows(3, three, 7)
     assert not follows(3, [three[0], three[2]], 6)
     assert follows(6, [], 6) and not follows(5, [], 6)
+
+
+def test_what_the_first_newcomer_had_from_the_history_is_late_for_others_only() -> None:
+    async def scene() -> None:
+        stage = Stage()
+        stage.store.append(3)
+        stage.hold()
+        for offset in (2, 3, 4, 4):
+            stage.arrive(offset)
+        assert stage.late == [2, 3] and stage.delivered == [4]
+
+    asyncio.run(scene())
