@@ -35,6 +35,9 @@ LOW_WATER_BYTES = 16 * 1024
 
 WRITE_SECONDS = 1.0
 
+CLOSE_SECONDS = 5.0
+"""How long the peer may take to read the rest of a stream that has ended; gRPC itself waits for as long as it lives."""
+
 NewClient = Callable[["UniGrpcStream", HttpRequest], UnidirectionalClient]
 _Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -64,6 +67,8 @@ class UniGrpcStream:
         self._paused = False
         self._ended = False
         self._arrived = asyncio.Event()
+        self._sender: asyncio.Task[Any] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     # What the client asks for
 
@@ -73,8 +78,8 @@ class UniGrpcStream:
         while position < len(data):
             size, position = read_varint(data, position)
             self._messages.append(data[position : position + size])
+            self._bytes += size
             position += size
-        self._bytes += len(data)
         self._arrived.set()
         if self._bytes > HIGH_WATER_BYTES and not self._paused and self.client is not None:
             self._paused = True
@@ -106,11 +111,14 @@ class UniGrpcStream:
         """Ends the stream and drops what waits."""
         self._messages.clear()
         self._end()
+        if self._sender is not None:
+            self._sender.cancel()
 
     # What the call does
 
     async def send_all(self, send: Callable[[bytes], Any]) -> None:
-        """Sends messages as they come, until the stream has ended."""
+        """Sends messages as they come, until the stream has ended; cancelled if the peer does not read the rest."""
+        self._sender = asyncio.current_task()
         while True:
             while self._messages:
                 message = self._messages.popleft()
@@ -123,11 +131,14 @@ class UniGrpcStream:
 
     def leave(self) -> None:
         """The peer is gone."""
+        self._sender = None
         self._messages.clear()
         self._end()
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def _taken(self, message: bytes) -> None:
-        self._bytes = max(0, self._bytes - len(message) - 1) if self._messages else 0
+        self._bytes = max(0, self._bytes - len(message)) if self._messages else 0
         if self._paused and self._bytes < LOW_WATER_BYTES and self.client is not None:
             self._paused = False
             self.client.writing_resumed()
@@ -136,6 +147,8 @@ class UniGrpcStream:
         client, self.client = self.client, None
         self._ended = True
         self._arrived.set()
+        if self._sender is not None and self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._sender.cancel)
         if client is not None:
             client.transport_closed()
 

@@ -17,6 +17,7 @@ from centripetal.model import Disconnect
 from centripetal.node.node import Node
 from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
 from centripetal.protocol.schema import client_pb2 as schema
+from centripetal.transports import uni_grpc
 from centripetal.transports.admission import Admission
 from centripetal.transports.grpc_listener import GrpcListener
 from centripetal.transports.origins import Origins
@@ -127,5 +128,30 @@ def test_a_peer_that_reads_nothing_is_ended() -> None:
                     await node.publish("news", data, PublishOptions())
                     await asyncio.sleep(0)
             stream.cancel()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_a_call_ends_although_its_peer_reads_nothing(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(uni_grpc, "CLOSE_SECONDS", 0.01)
+
+    async def scene() -> None:
+        never = asyncio.Event()
+
+        async def send(message: bytes) -> None:
+            await never.wait()
+
+        stream = uni_grpc.UniGrpcStream(Reception(Origins([]), Admission(SystemClock(), lambda: 0)))
+        call = asyncio.create_task(stream.send_all(send))
+        stream.write(uni_grpc.UNI_GRPC.frame(b"x" * 300))
+        assert stream.buffered_bytes() == 300
+        await asyncio.sleep(0)
+        if how == "close":
+            stream.close(Disconnect(3001, "shutdown"))
+        else:
+            stream.abort()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(call, 5)
 
     asyncio.run(scene())
