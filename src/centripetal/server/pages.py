@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -69,8 +70,13 @@ async def not_found(request: Request, error: Exception) -> Response:
     return PlainTextResponse("404 page not found\n", 404)
 
 
+async def method_not_allowed(request: Request, error: Exception) -> Response:
+    """Answers for a method that a path does not take: no body, as everywhere on the front door."""
+    return Response(status_code=405, headers=error.headers if isinstance(error, HTTPException) else None)
+
+
 def application(routes: list[BaseRoute]) -> Starlette:
     """Returns the ASGI application with these routes."""
-    app = Starlette(routes=routes, exception_handlers={404: not_found})
+    app = Starlette(routes=routes, exception_handlers={404: not_found, 405: method_not_allowed})
     app.router.redirect_slashes = False
     return app
