@@ -110,6 +110,17 @@ class Node:
         self.stopping = False
         broker.bind(self.delivery)
 
+    def reconfigure(
+        self, client: ClientSettings, channel: ChannelSettings, rpc: RpcSettings, tokens: TokenVerifier | None
+    ) -> None:
+        """Goes on with other settings; connections and subscriptions that exist stay as they are."""
+        self.client = client
+        self.namespaces = Namespaces(channel)
+        self.rpc = rpc
+        self.tokens = tokens
+        self.positions.check_delay_seconds = client.channel_position_check_delay
+        self.positions.max_time_lag_seconds = client.channel_position_max_time_lag
+
     async def start(self) -> None:
         """Starts the engine and the clockwork.
 

@@ -61,7 +61,11 @@ class Position:
 
 
 class Positions:
-    """Follows the positions of all channels with positioned subscribers."""
+    """Follows the positions of all channels with positioned subscribers.
+
+    Attributes:
+        check_delay_seconds, max_time_lag_seconds: as given; they may change.
+    """
 
     def __init__(
         self,
@@ -90,8 +94,8 @@ class Positions:
         self._deliver = deliver
         self._deliver_late = deliver_late
         self._lose = lose
-        self._check_delay_seconds = check_delay_seconds
-        self._max_time_lag_seconds = max_time_lag_seconds
+        self.check_delay_seconds = check_delay_seconds
+        self.max_time_lag_seconds = max_time_lag_seconds
         self._due: dict[Channel, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -101,7 +105,7 @@ class Positions:
         if position is None:
             now = self._clock.monotonic()
             position = channel.position = Position(top.offset, top.epoch, now, history_meta_ttl_seconds)
-            if self._check_delay_seconds > 0:
+            if self.check_delay_seconds > 0:
                 self._due[channel] = None
         position.holders += 1
         return position  # type: ignore[no-any-return]
@@ -160,7 +164,7 @@ class Positions:
                 return True
             position.epoch = top.epoch
         if publication.offset == position.offset + 1:
-            if self._max_time_lag_seconds and self._lags(publication):
+            if self.max_time_lag_seconds and self._lags(publication):
                 self._lose_all(channel)
                 return True
             position.offset = publication.offset
@@ -175,7 +179,7 @@ class Positions:
     def _lags(self, publication: Publication) -> bool:
         if not publication.time_ms:
             return False
-        return self._clock.time() - publication.time_ms / 1000 > self._max_time_lag_seconds
+        return self._clock.time() - publication.time_ms / 1000 > self.max_time_lag_seconds
 
     def _lose_all(self, channel: Channel) -> None:
         channel.position = None
@@ -224,7 +228,7 @@ class Positions:
         now = self._clock.monotonic()
         for channel in list(islice(self._due, CHECKS_A_SECOND)):
             position = channel.position
-            if position is not None and now - position.checked_at < self._check_delay_seconds:
+            if position is not None and now - position.checked_at < self.check_delay_seconds:
                 break
             del self._due[channel]
             if position is not None:

@@ -37,11 +37,30 @@ _METHODS = {
 
 
 class _Output:
-    """Where entries go now; one for the process, so that loggers may be kept."""
+    """Where entries go now, and in which form; one for the process, so that loggers may be kept."""
 
     threshold = logging.INFO
     stream: TextIO | None = None
+    file: TextIO | None = None
+    render: Callable[[Any, str, Entry], str] = staticmethod(render_json)
     failed = 0
+
+    def direct(self, settings: LogSettings, stream: TextIO | None, console: bool | None) -> None:
+        """Directs entries; raises OSError, with everything as before, when the file cannot be opened."""
+        terminal = stream or sys.stdout
+        opened = open(settings.file, "a", encoding="utf-8") if settings.file else None  # noqa: SIM115
+        if console is None:
+            console = opened is None and terminal.isatty()
+        self.close()
+        self.file = opened
+        self.stream = opened or stream or (sys.stdout if console else sys.stderr)
+        colors = terminal.isatty() and "NO_COLOR" not in os.environ
+        self.render = ConsoleRenderer(colors=colors) if console else render_json
+        level = LEVELS.get(settings.level.lower())
+        self.threshold = logging.INFO if level is None else level
+        logging.getLogger().setLevel(max(logging.WARNING, self.threshold))
+        if level is None:
+            structlog.get_logger("centripetal.observability").warning("unknown_log_level", value=settings.level)
 
     def write(self, line: str) -> None:
         stream = self.stream
@@ -53,6 +72,12 @@ class _Output:
         except (OSError, ValueError):
             # A full disk or a closed pipe must not stop the server.
             self.failed += 1
+
+    def close(self) -> None:
+        """Closes the file, if it is one."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
 
 _output = _Output()
@@ -183,33 +208,28 @@ def configure_logging(
     Raises:
         OSError: the file cannot be opened.
     """
-    terminal = stream or sys.stdout
-    if settings.file:
-        opened = open(settings.file, "a", encoding="utf-8")  # noqa: SIM115
-        console = bool(console)
-        _output.stream = opened
-    else:
-        opened = None
-        console = terminal.isatty() if console is None else console
-        _output.stream = stream or (sys.stdout if console else sys.stderr)
-    level = LEVELS.get(settings.level.lower())
-    _output.threshold = logging.INFO if level is None else level
-    colors = console and terminal.isatty() and "NO_COLOR" not in os.environ
     structlog.configure(
-        processors=[
-            _Limit(clock or SystemClock()),
-            _add_name,
-            bound_entry,
-            ConsoleRenderer(colors=colors) if console else render_json,
-        ],
+        processors=[_Limit(clock or SystemClock()), _add_name, bound_entry, _render],
         wrapper_class=Logger,
         logger_factory=_Named,
         cache_logger_on_first_use=True,
     )
+    _output.direct(settings, stream, console)
     _configure_standard_logging()
-    if level is None:
-        structlog.get_logger("centripetal.observability").warning("unknown_log_level", value=settings.level)
-    return (lambda: None) if opened is None else opened.close
+    return _output.close
+
+
+def reconfigure_logging(settings: LogSettings) -> None:
+    """Goes on with another level and file. The file is opened anew, so that it may have been moved away.
+
+    Raises:
+        OSError: the file cannot be opened; everything stays as it was.
+    """
+    _output.direct(settings, None, None)
+
+
+def _render(logger: Any, method: str, entry: Entry) -> str:
+    return _output.render(logger, method, entry)
 
 
 def _configure_standard_logging() -> None:
@@ -217,4 +237,3 @@ def _configure_standard_logging() -> None:
     for handler in [handler for handler in root.handlers if isinstance(handler, _StandardHandler)]:
         root.removeHandler(handler)
     root.addHandler(_StandardHandler())
-    root.setLevel(max(logging.WARNING, _output.threshold))

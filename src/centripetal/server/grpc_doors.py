@@ -13,6 +13,7 @@ from ..interfaces import Transport
 from ..interfaces.request import HttpRequest
 from ..model.tls import TlsSettings
 from ..node.node import Node
+from .doors import Shared
 from .transports import reception_of
 
 if TYPE_CHECKING:
@@ -32,15 +33,17 @@ class GrpcDoor:
         listener: not started yet.
         address: interface, empty for all.
         port: TCP port.
+        reconfigure: applies another configuration, as far as it can change while the listener runs.
     """
 
     name: str
     listener: GrpcListener
     address: str
     port: int
+    reconfigure: Callable[[Config], None]
 
 
-def build_grpc_doors(config: Config, node: Node) -> list[GrpcDoor]:
+def build_grpc_doors(config: Config, shared: Shared) -> list[GrpcDoor]:
     """Returns the gRPC listeners that are enabled.
 
     Raises:
@@ -48,13 +51,13 @@ def build_grpc_doors(config: Config, node: Node) -> list[GrpcDoor]:
     """
     doors = []
     if config.grpc_api.enabled:
-        doors.append(_api_door(config, node))
+        doors.append(_api_door(config, shared.node))
     if config.uni_grpc.enabled:
-        doors.append(_stream_door(config, node))
+        doors.append(_stream_door(config, shared))
     return doors
 
 
-def _stream_door(config: Config, node: Node) -> GrpcDoor:
+def _stream_door(config: Config, shared: Shared) -> GrpcDoor:
     settings = config.uni_grpc
     try:
         from ..transports.grpc_listener import GrpcListener
@@ -63,15 +66,20 @@ def _stream_door(config: Config, node: Node) -> GrpcDoor:
         raise _missing("uni_grpc.enabled", error) from error
 
     def new_client(transport: Transport, request: HttpRequest) -> Client:
-        return Client(node, transport, request)
+        return Client(shared.node, transport, request)
+
+    service = UniGrpcService(reception_of(config, shared.admission), new_client)
+
+    def reconfigure(config: Config) -> None:
+        service.reception = reception_of(config, shared.admission)
 
     listener = GrpcListener(
-        [UniGrpcService(reception_of(config, node), new_client)],
+        [service],
         max_receive_bytes=settings.max_receive_message_size,
         read_certificates=certificates_reader(settings.tls),
         keepalive_seconds=KEEPALIVE_SECONDS,
     )
-    return GrpcDoor("uni_grpc", listener, settings.address, settings.port)
+    return GrpcDoor("uni_grpc", listener, settings.address, settings.port, reconfigure)
 
 
 def _api_door(config: Config, node: Node) -> GrpcDoor:
@@ -82,8 +90,13 @@ def _api_door(config: Config, node: Node) -> GrpcDoor:
         from ..transports.grpc_listener import GrpcListener
     except ImportError as error:
         raise _missing("grpc_api.enabled", error) from error
+    service = GrpcApi(node, settings)
+
+    def reconfigure(config: Config) -> None:
+        service.reconfigure(config.grpc_api)
+
     listener = GrpcListener(
-        [GrpcApi(node, settings)],
+        [service],
         max_receive_bytes=settings.max_receive_message_size,
         read_certificates=certificates_reader(settings.tls),
     )
@@ -92,7 +105,7 @@ def _api_door(config: Config, node: Node) -> GrpcDoor:
             listener.reflect(DESCRIPTOR)
         except ImportError as error:
             raise _missing("grpc_api.reflection", error) from error
-    return GrpcDoor("grpc_api", listener, settings.address, settings.port)
+    return GrpcDoor("grpc_api", listener, settings.address, settings.port, reconfigure)
 
 
 def _missing(option: str, error: ImportError) -> ConfigError:

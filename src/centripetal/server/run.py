@@ -14,18 +14,20 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
+import msgspec
 import structlog
 from starlette.routing import BaseRoute
 
 from .. import __version__
 from ..auth.keys import TokenSettingsError, weak_keys
 from ..config import ConfigError, LoadedConfig, validate
+from ..config.changes import merge
 from ..config.unbuilt import closed_channels, refuse_unbuilt
 from ..model.errors import DISCONNECT_SHUTDOWN
-from ..node.namespaces import Namespaces
 from ..node.node import Node
-from ..observability.logs import configure_logging
-from .build import Door, build_doors, build_node, token_verifier, write_pid_file
+from ..observability.logs import configure_logging, reconfigure_logging
+from .build import build_node, token_verifier, write_pid_file
+from .doors import Door, Shared, build_doors, served, share
 from .grpc_doors import GrpcDoor, build_grpc_doors
 
 CLIENTS_A_SLICE = 100
@@ -105,6 +107,7 @@ class Server:
         self._loaded = loaded
         self._reload = reload
         self._extra_routes = extra_routes
+        self._shared: Shared
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -113,9 +116,9 @@ class Server:
         self._tell_sources()
         raise_file_limit()
         self.node = build_node(config)
-        extra_routes = self._extra_routes(self.node) if self._extra_routes else ()
-        self.doors = build_doors(config, self.node, extra_routes)
-        self.grpc_doors = build_grpc_doors(config, self.node)
+        self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
+        self.doors = build_doors(config, self._shared)
+        self.grpc_doors = build_grpc_doors(config, self._shared)
         await self.node.start()
         for door in self.doors:
             await door.listener.start(door.address, door.port)
@@ -144,26 +147,42 @@ class Server:
             logger.warning("unknown key in configuration file", key=key)
         for variable in loaded.unknown_environment:
             logger.warning("unknown var in environment", var=variable)
+        self._tell_weaknesses()
+
+    def _tell_weaknesses(self) -> None:
+        loaded = self._loaded
         for warning in closed_channels(loaded.config):
             logger.warning("namespace_closed", reason=warning)
         for warning in weak_keys(loaded.config.client.token):
             logger.warning("weak_key", reason=warning)
 
     def reload(self) -> None:
-        """Applies what changed of channels, tokens and client limits; a configuration with a mistake is not applied."""
+        """Applies what can change without a restart; a configuration with a mistake is not applied at all.
+
+        Connections stay. Those that exist keep what their transport agreed on with them.
+        """
         try:
             loaded = self._reload()
             validate(loaded.config)
             refuse_unbuilt(loaded.config)
-            tokens = token_verifier(loaded.config, self.node.clock)
+            config, applied, waiting = merge(self._loaded.config, loaded.config)
+            tokens = token_verifier(config, self.node.clock)
+            services = served(config, self._shared)
+            reconfigure_logging(config.log)
         except (ConfigError, TokenSettingsError, OSError) as error:
             logger.error("reload_refused", error=str(error))
             return
-        self.node.namespaces = Namespaces(loaded.config.channel)
-        self.node.client = loaded.config.client
-        self.node.tokens = tokens
-        self._loaded = loaded
-        logger.info("reloaded")
+        self.node.reconfigure(config.client, config.channel, config.rpc, tokens)
+        self._shared.admission.reconfigure(config.client.connection_limit, config.client.connection_rate_limit)
+        for door, (routes, app) in zip(self.doors, services, strict=True):
+            door.listener.serve(routes, app)
+        for grpc_door in self.grpc_doors:
+            grpc_door.reconfigure(config)
+        self._loaded = msgspec.structs.replace(loaded, config=config)
+        self._tell_weaknesses()
+        if waiting:
+            logger.warning("reload_incomplete", reason="these options change at a restart only", options=waiting)
+        logger.info("reloaded", options=applied)
 
     async def _shut_down(self) -> int:
         """Stops accepting, says goodbye to the clients, and ends; all within `shutdown.timeout`."""

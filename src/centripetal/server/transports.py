@@ -24,9 +24,9 @@ from ..transports.websocket import WebSocketEndpoint
 from .pages import path_of
 
 
-def transport_routes(config: Config, node: Node) -> dict[str, HttpEndpoint | UpgradeEndpoint]:
+def transport_routes(config: Config, node: Node, admission: Admission) -> dict[str, HttpEndpoint | UpgradeEndpoint]:
     """Returns the endpoints of all transports that are enabled, by path."""
-    reception = reception_of(config, node)
+    reception = reception_of(config, admission)
 
     def new_client(transport: Transport, request: HttpRequest) -> Client:
         return Client(node, transport, request)
@@ -71,12 +71,18 @@ def transport_routes(config: Config, node: Node) -> dict[str, HttpEndpoint | Upg
     return routes
 
 
-def reception_of(config: Config, node: Node) -> Reception:
+def admission_of(config: Config, node: Node) -> Admission:
+    """Returns what counts newcomers; one for all ways in, since limit and rate are the node's."""
+    client = config.client
+    return Admission(node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit)
+
+
+def reception_of(config: Config, admission: Admission) -> Reception:
     """Returns who may come in by any of the transports."""
     client = config.client
     return Reception(
         Origins(client.allowed_origins),
-        Admission(node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit),
+        admission,
         ping_interval_seconds=max(client.ping_interval, 0.0),
         pong_timeout_seconds=max(client.pong_timeout, 0.0),
     )

@@ -39,9 +39,13 @@ class Admission:
         self.refused = 0
         """Connections refused because of the connection limit."""
 
-    def reconfigure(self, connection_limit: int) -> None:
-        """Sets another connection limit; the rate limit stays as it was at start."""
+    def reconfigure(self, connection_limit: int, connection_rate_limit: int) -> None:
+        """Sets other limits; a new rate begins with its whole burst."""
         self._limit = connection_limit
+        if connection_rate_limit != self._rate:
+            self._rate = connection_rate_limit
+            self._tokens = float(connection_rate_limit)
+            self._filled_at = self._clock.monotonic()
 
     def admit(self) -> bool:
         """Takes a place of the rate, if there is one, and says whether the connection may come in."""

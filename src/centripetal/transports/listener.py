@@ -51,8 +51,7 @@ class Listener:
     """
 
     def __init__(self, routes: Routes, fallback_app: AsgiApp | None = None, limits: HttpLimits | None = None) -> None:
-        self.routes = routes
-        self.fallback = Fallback(fallback_app) if fallback_app is not None else None
+        self.serve(routes, fallback_app)
         self.limits = limits or HttpLimits()
         self.heads = HeadReader(self.limits.headers)
         self.writer = ResponseWriter()
@@ -95,6 +94,11 @@ class Listener:
             self._server = await self.loop.create_server(
                 self.protocol, host or None, port, ssl=tls, backlog=backlog, reuse_port=reuse_port or None
             )
+
+    def serve(self, routes: Routes, fallback_app: AsgiApp | None) -> None:
+        """Serves by these routes from the next request on; see the class."""
+        self.routes = routes
+        self.fallback = Fallback(fallback_app) if fallback_app is not None else None
 
     def protocol(self) -> HttpConnection:
         """Makes the protocol of a new connection."""

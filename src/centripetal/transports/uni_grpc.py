@@ -163,7 +163,7 @@ class UniGrpcService(grpc.GenericRpcHandler):
             reception: who may come in, and the ping interval.
             new_client: makes the client of a stream.
         """
-        self._reception = reception
+        self.reception = reception
         self._new_client = new_client
 
     def service(self, handler_call_details: Any) -> Any:
@@ -173,13 +173,13 @@ class UniGrpcService(grpc.GenericRpcHandler):
         return grpc.unary_stream_rpc_method_handler(self._consume)
 
     async def _consume(self, message: bytes, context: _Context) -> None:
-        if not self._reception.admission.admit():
+        if not self.reception.admission.admit():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many connections")
         try:
             request = PROTOBUF.decode_connect(message)
         except ProtocolError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "malformed connect request")
-        stream = UniGrpcStream(self._reception)
+        stream = UniGrpcStream(self.reception)
         client = stream.client = self._new_client(stream, _request_of(context))
         try:
             client.connect(request)

@@ -25,5 +25,6 @@ def test_a_missing_package_is_named(option: str, module: str, monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "centripetal.transports.grpc_listener", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     node = type("Node", (), {"counters": type("Counters", (), {"api_duration": {}})()})()
+    shared = type("Shared", (), {"node": node})()
     with pytest.raises(ConfigError, match=rf"{option}: .*pip install 'centripetal\[grpc\]'"):
-        build_grpc_doors(config, node)
+        build_grpc_doors(config, shared)

@@ -130,6 +130,77 @@ def test_a_client_that_does_not_close_cannot_hold_the_shutdown(run: Any) -> None
         assert server.process.wait(10) in (0, 1)
 
 
+def connect_code(server: Running, **headers: str) -> int:
+    """Returns the status of an opening handshake, 101 when it succeeds."""
+
+    async def scene() -> int:
+        url = f"ws://127.0.0.1:{server.port}/connection/websocket"
+        try:
+            async with websockets.asyncio.client.connect(url, additional_headers=headers) as client:
+                await client.send('{"id":1,"connect":{}}')
+                await client.recv()
+        except websockets.exceptions.InvalidStatus as error:
+            return error.response.status_code
+        return 101
+
+    return asyncio.run(scene())
+
+
+def reload(server: Running, config: dict[str, Any], log: Path | None = None) -> None:
+    """Reloads another configuration, and waits until the log says so."""
+    log = log or server.log_path
+    before = log.read_text().count('"reloaded"') if log.exists() else 0
+    server.write(config)
+    os.kill(server.process.pid, signal.SIGHUP)
+    limit = time.monotonic() + START_SECONDS
+    while not log.exists() or log.read_text().count('"reloaded"') == before:
+        assert time.monotonic() < limit, server.log_path.read_text()
+        time.sleep(0.02)
+
+
+def test_sighup_applies_limits_origins_keys_transports_and_the_log_level(run: Any, tmp_path: Path) -> None:
+    server = run(OPEN)
+    server.wait_started()
+    config = json.loads(server.path.read_text())
+
+    async def scene() -> None:
+        async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{server.port}/connection/websocket") as client:
+            await client.send('{"id":1,"connect":{}}')
+            await client.recv()
+            origin = "https://app.example"
+            assert await asyncio.to_thread(connect_code, server, Origin=origin) == 403
+            config["client"] |= {"allowed_origins": [origin]}
+            config["log"] = {"level": "debug", "file": "moved"}
+            config["http_api"]["key"] = "other"
+            config["uni_sse"] = {"enabled": True}
+            await asyncio.to_thread(reload, server, config, tmp_path / "moved")
+            assert await asyncio.to_thread(connect_code, server, Origin=origin) == 101
+            assert server.ask("POST", "/api/info", {})[0] == 401
+            assert server.ask("POST", "/api/info", {}, key="other")[0] == 200
+            assert server.ask("GET", "/connection/uni_sse?cf_connect=%5B")[0] == 400
+            config["client"]["connection_limit"] = 1
+            await asyncio.to_thread(reload, server, config, tmp_path / "moved")
+            assert await asyncio.to_thread(connect_code, server, Origin=origin) == 503
+            await client.send('{"id":2,"ping":{}}')  # the connection from before lives on, and is answered
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(client.recv(), 5)
+
+    asyncio.run(scene())
+
+
+def test_sighup_says_what_needs_a_restart_and_applies_the_rest(run: Any) -> None:
+    server = run(OPEN)
+    server.wait_started()
+    config = json.loads(server.path.read_text())
+    config["http_server"]["port"] += 1
+    config["node"] = {"name": "other"}
+    config["channel"]["namespaces"] = [{"name": "room"}]
+    reload(server, config)
+    (line,) = [json.loads(line) for line in server.log_path.read_text().splitlines() if "reload_incomplete" in line]
+    assert line["options"] == ["http_server.port", "node.name"]
+    assert server.ask("POST", "/api/publish", {"channel": "room:x", "data": {}}) == (200, {"result": {}})
+
+
 def test_sighup_applies_channels_and_keeps_the_old_configuration_on_a_mistake(run: Any) -> None:
     server = run(OPEN)
     server.wait_started()

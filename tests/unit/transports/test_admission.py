@@ -78,7 +78,7 @@ def test_the_connection_limit_counts_clients() -> None:
     clients = 2
     assert not admission.admit()
     assert admission.refused == 1
-    admission.reconfigure(0)
+    admission.reconfigure(0, 0)
     assert admission.admit()
 
 
@@ -90,6 +90,10 @@ def test_the_rate_limit_is_a_bucket_that_fills_by_one_a_second() -> None:
     assert [admission.admit() for _ in range(2)] == [True, False]
     clock.now += 100
     assert [admission.admit() for _ in range(4)] == [True, True, True, False]
+    admission.reconfigure(0, 3)
+    assert not admission.admit(), "the same rate goes on"
+    admission.reconfigure(0, 2)
+    assert [admission.admit() for _ in range(3)] == [True, True, False]
 
 
 class Item:

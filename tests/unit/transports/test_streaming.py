@@ -18,7 +18,8 @@ from centripetal.config import Config
 from centripetal.interfaces import PublishOptions
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
-from centripetal.server.build import build_doors, build_node
+from centripetal.server.build import build_node
+from centripetal.server.doors import build_doors, share
 
 
 class Place:
@@ -82,7 +83,7 @@ def in_place(test: Callable[[Place], Awaitable[None]], **sections: Any) -> None:
 
     async def run() -> None:
         node = build_node(config)
-        (door,) = build_doors(config, node)
+        (door,) = build_doors(config, share(config, node))
         await node.start()
         await door.listener.start("127.0.0.1", 0)
         try:

@@ -49,10 +49,14 @@ class GrpcApi(grpc.GenericRpcHandler):
             settings: the options `grpc_api.*`.
         """
         self._methods = Methods(node, "grpc")
-        self._key = f"apikey {settings.key}".encode() if settings.key else b""
-        self._transport_errors = settings.error_mode == TRANSPORT_ERROR_MODE
+        self.reconfigure(settings)
         self._handlers = {f"/{SERVICE}/{wire_name(name)}": self._handler_of(name) for name in METHODS}
         self._handlers[f"/{SERVICE}/Batch"] = grpc.unary_unary_rpc_method_handler(self._batch)
+
+    def reconfigure(self, settings: GrpcApiSettings) -> None:
+        """Sets another key or error mode."""
+        self._key = f"apikey {settings.key}".encode() if settings.key else b""
+        self._transport_errors = settings.error_mode == TRANSPORT_ERROR_MODE
 
     def service(self, handler_call_details: Any) -> Any:
         """Returns the handler of a method, None for methods that do not exist (UNIMPLEMENTED)."""
