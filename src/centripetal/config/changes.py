@@ -15,6 +15,7 @@ APPLIED: dict[str, tuple[str, ...]] = {
     "channel": _ALL,
     "rpc": _ALL,
     "proxies": _ALL,
+    "http_server": ("tls", "internal_tls"),
     "http_api": _ALL,
     "grpc_api": ("key", "error_mode"),
     "websocket": _ALL,
@@ -29,7 +30,8 @@ APPLIED: dict[str, tuple[str, ...]] = {
     "prometheus": ("enabled", "handler_prefix"),
     "shutdown": _ALL,
 }
-"""Sections that a reload applies, with the options of those of which it does not apply all."""
+"""Sections that a reload applies, with the options of those of which it does not apply all; these cannot be
+switched on or off."""
 
 
 def merge(running: Config, wanted: Config) -> tuple[Config, list[str], list[str]]:
@@ -61,13 +63,18 @@ def merge(running: Config, wanted: Config) -> tuple[Config, list[str], list[str]
             if before == after:
                 continue
             paths = _changed(before, after, join(name, option))
-            if live is None or (live and option not in live):
+            if live is None or (live and (option not in live or _is_switched(before, after))):
                 kept[option] = before
                 waiting += paths
             else:
                 applied += paths
         sections[name] = msgspec.structs.replace(new, **kept)
     return msgspec.structs.replace(running, **sections), applied, waiting
+
+
+def _is_switched(before: object, after: object) -> bool:
+    """A listener neither begins nor ends to speak TLS while it runs; only how it does can change."""
+    return getattr(before, "enabled", None) != getattr(after, "enabled", None)
 
 
 def _changed(before: object, after: object, path: str) -> list[str]:

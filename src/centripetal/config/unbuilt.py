@@ -17,7 +17,7 @@ from .values import show
 _PROXY_OPTIONS = r"(?:subscribe|publish|sub_refresh|subscribe_stream)_proxy_(?:enabled|name|bidirectional)"
 
 UNBUILT: tuple[tuple[str, str], ...] = (
-    (r"http_server\.(?:tls|internal_tls|tls_autocert)\..*|http_server\.tls_external", "TLS of the listeners"),
+    (r"http_server\.tls_autocert\..*", "certificates by ACME"),
     (r"http_server\.http3\..*", "HTTP/3"),
     (r"http_server\.h2c_external", "cleartext HTTP/2"),
     (r"engine\.type|engine\.redis\..*", "the Redis engine"),

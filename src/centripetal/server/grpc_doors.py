@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..config import Config, ConfigError
-from ..config.pem import read_pem
 from ..connection import Client
 from ..interfaces import Transport
 from ..interfaces.request import HttpRequest
+from ..model.certificates import Certificates, read_certificates
 from ..model.tls import TlsSettings
 from ..node.node import Node
 from .doors import Shared
 from .transports import reception_of
 
 if TYPE_CHECKING:
-    from ..transports.grpc_listener import Certificates, GrpcListener
+    from ..transports.grpc_listener import GrpcListener
 
 
 KEEPALIVE_SECONDS = 25.0
@@ -116,15 +117,4 @@ def _missing(option: str, error: ImportError) -> ConfigError:
 
 def certificates_reader(tls: TlsSettings) -> Callable[[], Certificates] | None:
     """Returns what reads the certificates of a gRPC listener anew each time, None without TLS."""
-    if not tls.enabled:
-        return None
-    from ..transports.grpc_listener import Certificates
-
-    def read() -> Certificates:
-        return Certificates(
-            read_pem(tls.cert_pem).encode(),
-            read_pem(tls.key_pem).encode(),
-            read_pem(tls.client_ca_pem).encode() if tls.client_ca_pem else b"",
-        )
-
-    return read
+    return partial(read_certificates, tls) if tls.enabled else None

@@ -29,6 +29,7 @@ from ..observability.logs import configure_logging, reconfigure_logging
 from .build import build_node, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .grpc_doors import GrpcDoor, build_grpc_doors
+from .tls import ServerTls
 
 CLIENTS_A_SLICE = 100
 """So many clients are disconnected in one go at shutdown."""
@@ -95,11 +96,13 @@ class Server:
         node: once it runs.
         doors: its listeners.
         grpc_doors: those that speak gRPC.
+        tls: certificates of the doors.
     """
 
     node: Node
     doors: list[Door]
     grpc_doors: list[GrpcDoor]
+    tls: ServerTls
 
     def __init__(
         self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig], extra_routes: ExtraRoutes | None = None
@@ -119,9 +122,11 @@ class Server:
         self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
+        self.tls = ServerTls(config)
+        self.node.ticker.every_second.append(self.tls.every_second)
         await self.node.start()
         for door in self.doors:
-            await door.listener.start(door.address, door.port)
+            await door.listener.start(door.address, door.port, tls=self.tls.context_of(door.name))
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
         for grpc_door in self.grpc_doors:
             await grpc_door.listener.start(grpc_door.address, grpc_door.port)
@@ -178,6 +183,7 @@ class Server:
             door.listener.serve(routes, app)
         for grpc_door in self.grpc_doors:
             grpc_door.reconfigure(config)
+        self.tls.reload(config)
         self._loaded = msgspec.structs.replace(loaded, config=config)
         self._tell_weaknesses()
         if waiting:

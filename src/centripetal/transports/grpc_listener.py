@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
+from ..model.certificates import Certificates
+
 MAX_CONCURRENT_STREAMS = 10_000
 """Calls that one TCP connection may have open at once; further ones wait at the client."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificates:
-    """TLS of a listener, as PEM.
-
-    Attributes:
-        certificate: chain of the server.
-        key: private key of it.
-        client_authority: authorities that client certificates must come from (mutual TLS); empty to ask for none.
-    """
-
-    certificate: bytes
-    key: bytes
-    client_authority: bytes = b""
 
 
 class GrpcListener:

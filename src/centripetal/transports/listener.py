@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Any
 
 from .deadlines import Deadlines
 from .endpoints import Routes
@@ -14,6 +15,7 @@ from .heads import HeadReader
 from .http import HttpConnection
 from .lingering import LingeringConnection
 from .responses import ResponseWriter
+from .tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,14 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
         self.is_tls = tls is not None
+        patience: dict[str, Any] = {}
+        if tls is not None:
+            patience = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
         if sock is not None:
-            self._server = await self.loop.create_server(self.protocol, sock=sock, ssl=tls, backlog=backlog)
+            self._server = await self.loop.create_server(self.protocol, sock=sock, backlog=backlog, **patience)
         else:
             self._server = await self.loop.create_server(
-                self.protocol, host or None, port, ssl=tls, backlog=backlog, reuse_port=reuse_port or None
+                self.protocol, host or None, port, backlog=backlog, reuse_port=reuse_port or None, **patience
             )
 
     def serve(self, routes: Routes, fallback_app: AsgiApp | None) -> None:

@@ -28,7 +28,8 @@ from centripetal.api.methods import MAX_BATCH_COMMANDS, METHODS
 from centripetal.api.requests import BoolValue, PublishRequest, Request, SubscribeRequest
 from centripetal.interfaces import BrokerError
 from centripetal.model import ClientInfo, Publication
-from centripetal.transports.grpc_listener import Certificates, GrpcListener
+from centripetal.model.certificates import Certificates
+from centripetal.transports.grpc_listener import GrpcListener
 
 Call = Callable[..., Awaitable[Any]]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from centripetal.model.certificates import pem_of, read_certificates
 from centripetal.model.tls import TlsSettings
+from centripetal.transports.tls import server_context
 
 from ..errors import ConfigError
-from ..pem import read_pem
 from ..schema import Config
 from ..values import show
 
@@ -66,7 +67,7 @@ def _internal_port(config: Config) -> int:
 
 
 def check_tls(path: str, tls: TlsSettings) -> None:
-    """Checks the TLS of a listener: certificate and key are there, and everything given can be read as PEM.
+    """Checks the TLS of a listener: certificate and key are there and belong together, and everything given can be read.
 
     Raises:
         ConfigError: a rule is broken.
@@ -76,13 +77,11 @@ def check_tls(path: str, tls: TlsSettings) -> None:
     for name in ("cert_pem", "key_pem"):
         if not getattr(tls, name):
             raise ConfigError(f"{path}.{name}: is empty; TLS of a listener needs certificate and key")
-    for name in ("cert_pem", "key_pem", "server_ca_pem", "client_ca_pem"):
-        value = getattr(tls, name)
-        if value:
-            try:
-                read_pem(value)
-            except ValueError as error:
-                raise ConfigError(f"{path}.{name}: {error}") from error
+    try:
+        pem_of(tls, "server_ca_pem")
+        server_context(read_certificates(tls))
+    except ValueError as error:
+        raise ConfigError(f"{path}.{error}") from error
 
 
 def _check_paths(config: Config, *, same_listener: bool) -> None:

@@ -15,16 +15,11 @@ def read_pem(value: str) -> str:
     Raises:
         ValueError: it is none of the three.
     """
-    if _BEGIN in value:
-        return value
+    path = pem_path(value)
+    if not path:
+        return value if _BEGIN in value else _decoded(value)
     try:
-        text = base64.b64decode(value, validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    if _BEGIN in text:
-        return text
-    try:
-        with open(value, "rb") as file:
+        with open(path, "rb") as file:
             content = file.read(MAX_PEM_BYTES + 1)
     except (OSError, ValueError):
         raise ValueError("is neither PEM text, nor Base64 of it, nor a file that can be read") from None
@@ -34,3 +29,15 @@ def read_pem(value: str) -> str:
     if _BEGIN not in text:
         raise ValueError("the file holds no PEM text")
     return text
+
+
+def pem_path(value: str) -> str:
+    """Returns the path that an option's value is, empty when it is PEM text itself or Base64 of it."""
+    return "" if _BEGIN in value or _BEGIN in _decoded(value) else value
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return ""
