@@ -37,6 +37,9 @@ BUILT_SECTIONS = (
     "node.",
     "shutdown.",
     "usage_stats.",
+    "http_server.tls.",
+    "http_server.internal_tls.",
+    "http_server.tls_external",
 )
 UNBUILT_SECTIONS = (
     "webtransport.",

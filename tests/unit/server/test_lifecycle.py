@@ -50,8 +50,12 @@ class Running:
 
     def wait_for(self, text: str) -> None:
         """Waits until the log has a text."""
+        self.wait_for_times(text, 1)
+
+    def wait_for_times(self, text: str, times: int) -> None:
+        """Waits until the log has a text so many times."""
         limit = time.monotonic() + START_SECONDS
-        while text not in self.log_path.read_text():
+        while self.log_path.read_text().count(text) < times:
             assert self.process.poll() is None, self.log_path.read_text()
             assert time.monotonic() < limit, self.log_path.read_text()
             time.sleep(0.02)

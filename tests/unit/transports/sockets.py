@@ -82,13 +82,16 @@ class House:
         self.echo = echo
         self.clients: list[Client] = []
 
-    async def connect(self) -> Client:
-        context = None
-        if self.listener.is_tls:
+    async def connect(self, context: ssl.SSLContext | None = None, server_hostname: str | None = None) -> Client:
+        """Opens a connection, over TLS if the listener speaks it; without a context its certificate is not checked."""
+        if self.listener.is_tls and context is None:
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.listener.port, ssl=context))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.listener.port, ssl=context, server_hostname=server_hostname
+        )
+        client = Client(reader, writer)
         self.clients.append(client)
         return client
 

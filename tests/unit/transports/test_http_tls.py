@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import datetime
+import asyncio
 import ssl
-from pathlib import Path
+import time
+from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 from sockets import Client, House, frame, get, in_house, post, upgrade
 from test_http_front_door import application
 
 from centripetal.interfaces.clock import SystemClock
+from centripetal.model.certificates import Certificates
+from centripetal.transports import listener as listener_module
 from centripetal.transports.admission import Admission
 from centripetal.transports.listener import HttpLimits
 from centripetal.transports.origins import Origins
 from centripetal.transports.settings import WebSocketSettings
+from centripetal.transports.tls import server_context
 from centripetal.transports.websocket import WebSocketEndpoint
 
 
 @pytest.fixture(scope="module")
-def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    path: Path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
+def server_tls() -> ssl.SSLContext:
+    leaf = trustme.CA().issue_cert("localhost")
+    certificate = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
+    return server_context(Certificates(certificate, leaf.private_key_pem.bytes()))
 
 
 class Repeater:
@@ -93,5 +76,28 @@ def test_plain_text_at_a_tls_port(server_tls: ssl.SSLContext) -> None:
         client = Client(*await house.open_plain())
         client.send(get("/echo"))
         await client.end()
+
+    in_house(test, tls=server_tls)
+
+
+def test_a_handshake_that_does_not_go_on_is_ended(
+    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "HANDSHAKE_SECONDS", 0.2)
+
+    async def test(house: House) -> None:
+        reported: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+        silent = [Client(*await house.open_plain()) for _ in range(3)]
+        silent[1].send(b"\x16\x03\x01\x02\x00")  # the beginning of a ClientHello
+        began = time.monotonic()
+        for client in silent:
+            await client.end()
+        assert time.monotonic() - began < 4
+        assert not house.listener.connections and not reported
+        whole = await house.connect()
+        await asyncio.sleep(0.3)  # longer than the handshake may take
+        whole.send(get("/echo"))
+        assert (await whole.response())[0] == 200
 
     in_house(test, tls=server_tls)

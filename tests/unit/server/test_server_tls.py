@@ -1,0 +1,148 @@
+"""Which listener speaks TLS, and the server as a process with it."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import websockets.asyncio.client
+from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixture
+
+from centripetal.config import ConfigError, load, validate
+from centripetal.server.tls import ServerTls
+
+AUTHORITY = trustme.CA()
+OUTER = AUTHORITY.issue_cert("outer.test", "127.0.0.1")
+INNER = AUTHORITY.issue_cert("inner.test", "127.0.0.1")
+
+
+def chain(leaf: trustme.LeafCert) -> str:
+    return b"".join(blob.bytes() for blob in leaf.cert_chain_pems).decode()
+
+
+def options(leaf: trustme.LeafCert) -> dict[str, Any]:
+    return {"enabled": True, "cert_pem": chain(leaf), "key_pem": leaf.private_key_pem.bytes().decode()}
+
+
+def names_of(context: ssl.SSLContext | None) -> str:
+    """Returns the first name of what a listener shows, empty without TLS."""
+    if context is None:
+        return ""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    AUTHORITY.configure_trust(client)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    left = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    right = context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (left, right, left):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+    certificate = left.getpeercert()
+    assert certificate is not None
+    return str(certificate["subjectAltName"][0][1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("server", "external", "internal"),
+    [
+        ({}, "", ""),
+        ({"tls": options(OUTER)}, "outer.test", "outer.test"),
+        ({"tls": options(OUTER), "tls_external": True}, "outer.test", ""),
+        ({"tls_external": True}, "", ""),
+        ({"internal_tls": options(INNER)}, "", "inner.test"),
+        ({"tls": options(OUTER), "internal_tls": options(INNER)}, "outer.test", "inner.test"),
+        ({"tls": options(OUTER), "internal_tls": options(INNER), "tls_external": True}, "outer.test", "inner.test"),
+    ],
+)
+def test_who_has_which_certificate(server: dict[str, Any], external: str, internal: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"http_server": server | {"internal_port": "9000"}}))
+    config = load(str(path), environ={}).config
+    validate(config)
+    tls = ServerTls(config)
+    assert names_of(tls.context_of("external")) == external
+    assert names_of(tls.context_of("internal")) == internal
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"key_pem": INNER.private_key_pem.bytes().decode()}, "key_pem: is not the key of cert_pem"),
+        ({"cert_pem": "/nowhere.pem"}, "cert_pem: "),
+        ({"key_pem": ""}, "key_pem: is empty"),
+        ({"client_ca_pem": OUTER.private_key_pem.bytes().decode()}, "client_ca_pem: "),
+    ],
+)
+@pytest.mark.parametrize("name", ["tls", "internal_tls"])
+def test_mistakes_are_found_before_the_start(name: str, changes: dict[str, str], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"http_server": {name: options(OUTER) | changes}}))
+    with pytest.raises(ConfigError) as caught:
+        validate(load(str(path), environ={}).config)
+    assert str(caught.value).startswith(f"http_server.{name}.{said}")
+    assert "PRIVATE KEY" not in str(caught.value)
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    return context
+
+
+def certificate_at(port: int) -> str:
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=trusting())
+    connection.request("GET", "/health")
+    assert connection.sock is not None
+    names = connection.sock.getpeercert()["subjectAltName"]  # type: ignore[attr-defined]
+    assert connection.getresponse().status in (200, 404)
+    connection.close()
+    return str(names[0][1])
+
+
+def test_the_process_serves_and_renews(run: Callable[[dict[str, Any]], Running], tmp_path: Path) -> None:  # noqa: F811
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+
+    def write(leaf: trustme.LeafCert) -> None:
+        certificate.write_text(chain(leaf))
+        key.write_bytes(leaf.private_key_pem.bytes())
+
+    write(OUTER)
+    port, internal = free_port(), free_port()
+    server = {
+        "address": "127.0.0.1",
+        "port": port,
+        "internal_port": str(internal),
+        "tls": {"enabled": True, "cert_pem": str(certificate), "key_pem": str(key)},
+        "internal_tls": options(INNER),
+    }
+    process = run(OPEN | {"http_server": server})
+    process.wait_for('"internal"')
+    assert (certificate_at(port), certificate_at(internal)) == ("outer.test", "inner.test")
+
+    async def scene() -> None:
+        url = f"wss://127.0.0.1:{port}/connection/websocket"
+        async with websockets.asyncio.client.connect(url, ssl=trusting()) as client:
+            await client.send('{"id":1,"connect":{}}')
+            assert '"client"' in str(await client.recv())
+            write(AUTHORITY.issue_cert("renewed.test", "127.0.0.1"))
+            os.kill(process.process.pid, signal.SIGHUP)
+            await asyncio.to_thread(process.wait_for, '"reloaded"')
+            assert await asyncio.to_thread(certificate_at, port) == "renewed.test"
+            write(AUTHORITY.issue_cert("found.test", "127.0.0.1"))  # without a signal
+            await asyncio.to_thread(process.wait_for_times, "certificate_renewed", 2)
+            assert await asyncio.to_thread(certificate_at, port) == "found.test"
+            await client.send('{"id":2,"subscribe":{"channel":"news"}}')
+            assert '"subscribe"' in str(await client.recv())
+
+    asyncio.run(scene())
+    assert "Traceback" not in process.log_path.read_text()
