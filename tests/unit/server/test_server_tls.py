@@ -135,11 +135,14 @@ def test_the_process_serves_and_renews(run: Callable[[dict[str, Any]], Running],
             await client.send('{"id":1,"connect":{}}')
             assert '"client"' in str(await client.recv())
             write(AUTHORITY.issue_cert("renewed.test", "127.0.0.1"))
+            other = AUTHORITY.issue_cert("other.test", "127.0.0.1")
+            process.write(json.loads(process.path.read_text()) | {"http_server": server | {"internal_tls": options(other)}})
             os.kill(process.process.pid, signal.SIGHUP)
             await asyncio.to_thread(process.wait_for, '"reloaded"')
             assert await asyncio.to_thread(certificate_at, port) == "renewed.test"
+            assert await asyncio.to_thread(certificate_at, internal) == "other.test"
             write(AUTHORITY.issue_cert("found.test", "127.0.0.1"))  # without a signal
-            await asyncio.to_thread(process.wait_for_times, "certificate_renewed", 2)
+            await asyncio.to_thread(process.wait_for_times, "certificate_renewed", 3)
             assert await asyncio.to_thread(certificate_at, port) == "found.test"
             await client.send('{"id":2,"subscribe":{"channel":"news"}}')
             assert '"subscribe"' in str(await client.recv())
