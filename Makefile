@@ -11,14 +11,15 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.environment
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.development
+NODE_MODULES := tests/clients/node/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 PORT ?= 8000
 SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
-.PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node autobahn fuzz churn \
-	bench lock clean
+.PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node clients-browser \
+	autobahn fuzz churn bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -47,14 +48,17 @@ docs: $(DEVELOPMENT) ## Generate docs/configuration.md and check the links of al
 conformance: $(DEVELOPMENT) ## Compare with the transcripts recorded from the reference
 	$(BIN)/python tests/run_conformance.py $(ARGS)
 
-clients: clients-python clients-node ## Drive the official client libraries against the server
+clients: clients-python clients-node clients-browser ## Drive the official client libraries against the server
 
 clients-python: $(DEVELOPMENT)
 	PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" $(BIN)/pytest tests/clients $(ARGS)
 
-clients-node: $(INSTALLED)
-	cd tests/clients/node && npm ci --no-audit --no-fund --silent
+clients-node: $(INSTALLED) $(NODE_MODULES)
 	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm test --silent
+
+clients-browser: $(INSTALLED) $(NODE_MODULES)
+	tests/clients/node/browser/provide
+	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm run test:browser --silent
 
 autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite (ARGS=--quick leaves out the long cases)
 	tests/autobahn/run $(ARGS)
@@ -97,3 +101,7 @@ $(DEVELOPMENT): pyproject.toml requirements/ci.lock $(ENVIRONMENT)
 	@$(PIP) install --requirement requirements/ci.lock
 	@$(PIP) install --no-deps --editable .
 	@touch $@ $(INSTALLED)
+
+$(NODE_MODULES): tests/clients/node/package.json tests/clients/node/package-lock.json
+	cd tests/clients/node && npm ci --no-audit --no-fund --silent
+	@touch $@

@@ -13,12 +13,13 @@ const STOP_LIMIT_MS = 10_000;
 
 /** A running server. Make one with startServer(). */
 class Server {
-  constructor(port, config, child, folder) {
+  constructor(port, child, folder, { apiKey, secret, token }) {
     this.port = port;
-    this.apiKey = config.http_api.key;
-    this.secret = config.client.token.hmac_secret_key;
     this.child = child;
     this.folder = folder;
+    this.apiKey = apiKey;
+    this.secret = secret; // of tokens, where it is known
+    this.token = token; // that the server itself has made, in development
   }
 
   url(query = '') {
@@ -69,34 +70,53 @@ export async function startServer(overlay = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), 'centripetal-'));
   const file = path.join(folder, 'config.json');
   await writeFile(file, JSON.stringify(config));
-  const [program, ...words] = (process.env.CENTRIPETAL_SERVER || 'centripetal').split(/\s+/);
-  const child = spawn(program, [...words, '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let output = '';
-  child.stderr.on('data', (chunk) => (output = (output + chunk).slice(-4000)));
-  child.on('error', (error) => (output += error.message));
-  const server = new Server(port, config, child, folder);
-  try {
-    await becomesHealthy(server);
-  } catch (error) {
-    await server.stop();
-    throw new Error(`${program} did not start: ${error.message}\n${output}`);
-  }
-  return server;
+  const { child } = await run(['-c', file], port, folder);
+  return new Server(port, child, folder, {
+    apiKey: config.http_api.key,
+    secret: config.client.token.hmac_secret_key,
+  });
 }
 
-async function becomesHealthy(server) {
+/** Starts the command in development mode, as `make run` does; what to know is in its greeting. */
+export async function startDevelopment() {
+  const port = await freePort();
+  const folder = await mkdtemp(path.join(tmpdir(), 'centripetal-'));
+  const { child, output } = await run(['serve', '--dev', '--port', port], port, folder);
+  const [, apiKey] = /^ *API key +(\S+)$/m.exec(output());
+  const [, token] = /^ *Token +(\S+)$/m.exec(output());
+  return new Server(port, child, folder, { apiKey, token });
+}
+
+/** Runs the command with further words until it is healthy. */
+async function run(more, port, folder) {
+  const [program, ...words] = (process.env.CENTRIPETAL_SERVER || 'centripetal').split(/\s+/);
+  const child = spawn(program, [...words, ...more], { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
+  let output = '';
+  for (const pipe of [child.stdout, child.stderr]) pipe.on('data', (part) => (output = (output + part).slice(-8000)));
+  child.on('error', (error) => (output += error.message));
+  try {
+    await untilAnswers(child, `http://127.0.0.1:${port}/health`);
+  } catch (error) {
+    await new Server(port, child, folder, {}).stop();
+    throw new Error(`${program} did not start: ${error.message}\n${output}`);
+  }
+  return { child, output: () => output };
+}
+
+/** Waits until a process that was just started answers requests for an address. */
+export async function untilAnswers(child, address) {
   const limit = Date.now() + START_LIMIT_MS;
   for (;;) {
-    if (server.child.exitCode !== null) throw new Error(`it ended with ${server.child.exitCode}`);
-    if (server.child.pid === undefined) throw new Error('the program cannot be run');
-    const healthy = await fetch(`http://127.0.0.1:${server.port}/health`).then((r) => r.ok, () => false);
-    if (healthy) return;
-    if (Date.now() > limit) throw new Error(`not healthy after ${START_LIMIT_MS} ms`);
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    if (child.pid === undefined) throw new Error('the program cannot be run');
+    const answered = await fetch(address).then((response) => response.ok, () => false);
+    if (answered) return;
+    if (Date.now() > limit) throw new Error(`no answer after ${START_LIMIT_MS} ms`);
     await pause(25);
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {
