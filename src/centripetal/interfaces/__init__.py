@@ -2,6 +2,17 @@
 
 from .broker import Broker, BrokerError, BrokerEvents, HistoryFilter, PublishOptions, PublishResult
 from .clock import Clock, SystemClock
+from .map_broker import (
+    MapBroker,
+    MapBrokerEvents,
+    MapPublishOptions,
+    MapRemoveOptions,
+    MapResult,
+    MapRetention,
+    MapSweep,
+    StateFilter,
+    StatePage,
+)
 from .presence import PresenceError, PresenceManager, PresenceStats
 from .tokens import (
     ConnectionClaims,
@@ -22,12 +33,21 @@ __all__ = [
     "ConnectionClaims",
     "Encoding",
     "HistoryFilter",
+    "MapBroker",
+    "MapBrokerEvents",
+    "MapPublishOptions",
+    "MapRemoveOptions",
+    "MapResult",
+    "MapRetention",
+    "MapSweep",
     "PresenceError",
     "PresenceManager",
     "PresenceStats",
     "PublishOptions",
     "PublishResult",
     "ServerSubscription",
+    "StateFilter",
+    "StatePage",
     "SubscriptionClaims",
     "SubscriptionOverrides",
     "SystemClock",

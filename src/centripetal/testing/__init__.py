@@ -3,6 +3,7 @@
 from .broker_suite import BrokerSuite
 from .clock import ManualClock
 from .events import PublicationEvent, RecordedEvents
+from .map_broker_suite import MapBrokerSuite
 from .presence_suite import PresenceManagerSuite
 
-__all__ = ["BrokerSuite", "ManualClock", "PresenceManagerSuite", "PublicationEvent", "RecordedEvents"]
+__all__ = ["BrokerSuite", "ManualClock", "MapBrokerSuite", "PresenceManagerSuite", "PublicationEvent", "RecordedEvents"]

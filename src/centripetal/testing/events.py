@@ -20,18 +20,20 @@ class PublicationEvent(NamedTuple):
 
 
 class RecordedEvents:
-    """Records in order; implements `interfaces.BrokerEvents`.
+    """Records in order; implements `interfaces.BrokerEvents` and `interfaces.MapBrokerEvents`.
 
     Attributes:
         publications: calls of on_publication.
         joins: channel and client of each join.
         leaves: channel and client of each leave.
+        lost_states: channels whose keys went at once.
     """
 
     def __init__(self) -> None:
         self.publications: list[PublicationEvent] = []
         self.joins: list[tuple[str, ClientInfo]] = []
         self.leaves: list[tuple[str, ClientInfo]] = []
+        self.lost_states: list[str] = []
         self._arrived = asyncio.Event()
 
     def on_publication(
@@ -54,6 +56,11 @@ class RecordedEvents:
     def on_leave(self, channel: str, info: ClientInfo) -> None:
         """Records a leave."""
         self.leaves.append((channel, info))
+        self._arrived.set()
+
+    def on_state_lost(self, channel: str) -> None:
+        """Records the loss of a state."""
+        self.lost_states.append(channel)
         self._arrived.set()
 
     async def wait_publications(self, count: int, *, timeout_seconds: float = 5.0) -> list[PublicationEvent]:
@@ -82,6 +89,15 @@ class RecordedEvents:
         """
         await self._wait_length(self.leaves, count, timeout_seconds)
         return self.leaves
+
+    async def wait_lost_states(self, count: int, *, timeout_seconds: float = 5.0) -> list[str]:
+        """Waits until so many states were lost; returns their channels.
+
+        Raises:
+            TimeoutError: they were not.
+        """
+        await self._wait_length(self.lost_states, count, timeout_seconds)
+        return self.lost_states
 
     async def _wait_length(self, recorded: Sized, count: int, timeout_seconds: float) -> None:
         async with asyncio.timeout(timeout_seconds):

@@ -7,8 +7,16 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from centripetal.engines.memory import MemoryBroker, MemoryPresenceManager
-from centripetal.interfaces import BrokerEvents, HistoryFilter, PublishOptions
+from centripetal.engines.memory import MemoryBroker, MemoryMapBroker, MemoryPresenceManager
+from centripetal.interfaces import (
+    BrokerEvents,
+    HistoryFilter,
+    MapBrokerEvents,
+    MapPublishOptions,
+    MapRetention,
+    PublishOptions,
+    StateFilter,
+)
 from centripetal.model import ClientInfo
 from centripetal.node.eager import run_eagerly
 from centripetal.testing import ManualClock
@@ -24,6 +32,9 @@ class NoNode:
         """Forgets it."""
 
     def on_leave(self, *event: object) -> None:
+        """Forgets it."""
+
+    def on_state_lost(self, channel: str) -> None:
         """Forgets it."""
 
 
@@ -49,7 +60,7 @@ def _size() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-def sweep(sweeping: MemoryBroker | MemoryPresenceManager) -> None:
+def sweep(sweeping: MemoryBroker | MemoryMapBroker | MemoryPresenceManager) -> None:
     while sweeping.sweep(1000):
         pass
 
@@ -148,3 +159,70 @@ def test_what_was_removed_is_freed_without_the_collector() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def opened_maps() -> tuple[MemoryMapBroker, ManualClock]:
+    clock = ManualClock()
+    broker = MemoryMapBroker(clock)
+    events: MapBrokerEvents = NoNode()
+    broker.bind(events)
+    return broker, clock
+
+
+RECOVERABLE = MapRetention(key_ttl_seconds=60.0, stream_size=100, stream_ttl_seconds=60.0, meta_ttl_seconds=600.0)
+
+
+def test_maps_leave_nothing() -> None:
+    broker, clock = opened_maps()
+    options = MapPublishOptions(retention=RECOVERABLE, idempotency_key="key")
+    with traced() as size:
+        before = size()
+        for number in range(10_000):
+            channel, key = f"map:{number % 1000}", f"key{number}"
+            run_eagerly(broker.publish(channel, key, bytes(200), options))
+            run_eagerly(broker.publish(channel, key, bytes(200), MapPublishOptions(retention=RECOVERABLE)))
+        full = size() - before
+        expected = sum(len(kept.entries) for kept in broker._maps.values())
+        for _ in range(20):
+            clock.advance(60.0)
+            sweep(broker)
+        left = size() - before
+    assert not broker._maps and not len(broker._keys) and not len(broker._wheel) and not len(broker._results)
+    assert broker.keys_expired == expected
+    assert left < 100_000 < full
+
+
+def test_a_cleared_map_is_freed_bit_by_bit() -> None:
+    broker, _ = opened_maps()
+    options = MapPublishOptions(retention=MapRetention(key_ttl_seconds=86400.0))
+    for number in range(20_000):
+        run_eagerly(broker.publish("big", f"key{number}", b"{}", options))
+    run_eagerly(broker.clear("big"))
+    assert len(broker._keys) == 20_000
+    steps = 1
+    while broker.sweep(1000):
+        steps += 1
+    assert steps >= 20
+    assert not broker._discarded and not len(broker._keys)
+
+
+def test_renewing_keys_costs_no_place_in_the_wheel() -> None:
+    broker, clock = opened_maps()
+    options = MapPublishOptions(retention=MapRetention(key_ttl_seconds=60.0))
+    for _ in range(50):
+        for number in range(100):
+            run_eagerly(broker.publish("busy", f"key{number}", b"{}", options))
+        clock.advance(5.0)
+        sweep(broker)
+        assert len(broker._keys) == 100
+    assert broker.keys_expired == 0
+
+
+def test_maps_that_are_only_read_are_forgotten() -> None:
+    broker, clock = opened_maps()
+    for retention in (MapRetention(key_ttl_seconds=60.0), MapRetention(stream_size=10, stream_ttl_seconds=60.0)):
+        for number in range(1000):
+            run_eagerly(broker.read_state(f"read:{number}:{retention.stream_size}", StateFilter(), retention))
+    clock.advance(700.0)
+    sweep(broker)
+    assert not broker._maps and not len(broker._wheel)

@@ -1,6 +1,7 @@
 """The in-memory engine: one node's streams and presence, lost when the process ends (`engine.type: memory`)."""
 
 from .broker import MemoryBroker
+from .map_broker import MemoryMapBroker
 from .presence import MemoryPresenceManager
 
-__all__ = ["MemoryBroker", "MemoryPresenceManager"]
+__all__ = ["MemoryBroker", "MemoryMapBroker", "MemoryPresenceManager"]

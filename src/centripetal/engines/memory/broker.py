@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 from ...fanout.stream import Stream, make_epoch
-from ...interfaces import BrokerError, BrokerEvents, Clock, HistoryFilter, PublishOptions, PublishResult
+from ...interfaces import BrokerEvents, Clock, HistoryFilter, PublishOptions, PublishResult
 from ...model import ClientInfo, Publication, StreamPosition
 from .expiry import ExpiryWheel, Occupancy, Sweeper
+from .handover import OrderedHandover, refuse_unbound
 from .idempotency import IdempotentResults
 
 _NO_POSITION = StreamPosition()
@@ -39,7 +38,7 @@ class _StoredStream(Stream[Publication]):
         self.due = math.inf
 
 
-class MemoryBroker:
+class MemoryBroker(OrderedHandover):
     """Keeps streams in memory and distributes within the process; implements `interfaces.Broker`.
 
     No coroutine of it ever suspends. The history TTL belongs to the stream as a whole and is renewed by each publish.
@@ -53,6 +52,7 @@ class MemoryBroker:
             history_meta_ttl_seconds: how long offset and epoch outlive the last publish or read, where the publish or
                 read does not say; 0 for ever (`channel.history_meta_ttl`).
         """
+        super().__init__()
         self._monotonic = clock.monotonic
         self._meta_ttl_seconds = history_meta_ttl_seconds
         self._streams: dict[str, _StoredStream] = {}
@@ -61,11 +61,9 @@ class MemoryBroker:
         self._results = IdempotentResults()
         self._discarded: list[list[Publication]] = []
         self._sweeper = Sweeper(self.sweep)
-        self._delivering = False
-        self._pending: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._on_publication: Callable[..., None] = _refuse_unbound
-        self._on_join: Callable[..., None] = _refuse_unbound
-        self._on_leave: Callable[..., None] = _refuse_unbound
+        self._on_publication: Callable[..., None] = refuse_unbound
+        self._on_join: Callable[..., None] = refuse_unbound
+        self._on_leave: Callable[..., None] = refuse_unbound
 
     def bind(self, events: BrokerEvents) -> None:
         """Tells where publications go. Called once, before start()."""
@@ -233,24 +231,3 @@ class MemoryBroker:
     def _keep_result(self, channel: str, options: PublishOptions, position: StreamPosition) -> None:
         ttl = options.idempotent_result_ttl_seconds
         self._results.put(channel, options.idempotency_key, position, self._monotonic(), ttl)
-
-    def _hand_over(self, handler: Callable[..., None], *event: Any) -> None:
-        """Calls the node, or queues the event when the node is being called: subscribers must see events in order."""
-        if self._delivering:
-            self._pending.append((handler, event))
-            return
-        self._delivering = True
-        try:
-            handler(*event)
-            while self._pending:
-                handler, event = self._pending.popleft()
-                handler(*event)
-        finally:
-            self._delivering = False
-            if self._pending:
-                handler, event = self._pending.popleft()
-                self._hand_over(handler, *event)
-
-
-def _refuse_unbound(*event: Any) -> NoReturn:
-    raise BrokerError("the broker is not bound to a node")

@@ -30,9 +30,16 @@ class ExpiryWheel(Generic[T]):
     buckets at most, whatever the number of items and however long they live.
     """
 
-    __slots__ = ("_buckets", "_dues")
+    __slots__ = ("_buckets", "_dues", "_widest")
 
-    def __init__(self) -> None:
+    def __init__(self, widest_seconds: float = math.inf) -> None:
+        """Makes an empty wheel.
+
+        Args:
+            widest_seconds: no bucket is wider: what is told to others must not be late. There may be as many buckets as
+                moments at which something expires.
+        """
+        self._widest = widest_seconds
         self._buckets: dict[float, set[T]] = {}
         self._dues: list[float] = []
 
@@ -48,11 +55,12 @@ class ExpiryWheel(Generic[T]):
             now: monotonic seconds.
 
         Returns:
-            When the item is due: at most a second or a sixteenth of its lifetime after the deadline.
+            When the item is due: at most a second or a sixteenth of its lifetime after the deadline, and not later than
+            the widest bucket allows.
         """
         if deadline == math.inf:
             return math.inf
-        width = 2.0 ** max(int(deadline - now).bit_length() - 5, 0)
+        width = min(2.0 ** max(int(deadline - now).bit_length() - 5, 0), self._widest)
         due = (deadline // width + 1.0) * width
         bucket = self._buckets.get(due)
         if bucket is None:
@@ -66,6 +74,13 @@ class ExpiryWheel(Generic[T]):
         bucket = self._buckets.get(due)
         if bucket is not None:
             bucket.discard(item)
+
+    def lag(self, now: float) -> float:
+        """Returns for how many seconds the oldest item has been due, 0.0 when there is none."""
+        for due in self._dues[:1]:
+            if due < now and self._buckets[due]:
+                return now - due
+        return 0.0
 
     def pop(self, now: float) -> T | None:
         """Takes out an item that is due, None when there is none."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from centripetal.engines.memory import MemoryBroker, MemoryPresenceManager
-from centripetal.interfaces import Broker, PresenceManager
-from centripetal.testing import BrokerSuite, ManualClock, PresenceManagerSuite
+from centripetal.engines.memory import MemoryBroker, MemoryMapBroker, MemoryPresenceManager
+from centripetal.interfaces import Broker, MapBroker, PresenceManager
+from centripetal.testing import BrokerSuite, ManualClock, MapBrokerSuite, PresenceManagerSuite
 
 
 class TestMemoryBroker(BrokerSuite):
@@ -24,6 +24,27 @@ class TestMemoryBrokerSwept(TestMemoryBroker):
         for _ in range(40):
             self.clock.advance(seconds / 40)
             broker.sweep(1000)
+
+
+class TestMemoryMapBroker(MapBrokerSuite):
+    steps = 1
+
+    def make_broker(self) -> MapBroker:
+        self.clock = ManualClock()
+        return MemoryMapBroker(self.clock)
+
+    async def advance(self, broker: MapBroker, seconds: float) -> None:
+        assert isinstance(broker, MemoryMapBroker)
+        for _ in range(self.steps):
+            self.clock.advance(seconds / self.steps)
+            while broker.sweep(1000):
+                pass
+
+
+class TestMemoryMapBrokerSweptOften(TestMemoryMapBroker):
+    """How often the sweep comes must not change what anybody sees."""
+
+    steps = 40
 
 
 class TestMemoryPresenceManager(PresenceManagerSuite):
