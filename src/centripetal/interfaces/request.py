@@ -17,10 +17,13 @@ class HttpRequest:
         headers: names in lower case; values of repeated names are joined by a comma (`cookie`: by a semicolon).
         remote_address: `host:port` of the peer, empty when unknown.
         is_tls: the connection is encrypted.
-        http_version: `1.0` or `1.1`.
+        http_version: `1.0`, `1.1`, `2` or `3`.
+        protocol: what an extended CONNECT asks for, its `:protocol`; empty for other requests.
     """
 
-    __slots__ = ("_parameters", "headers", "http_version", "is_tls", "method", "path", "query", "remote_address")
+    __slots__ = (
+        "_parameters", "headers", "http_version", "is_tls", "method", "path", "protocol", "query", "remote_address",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class HttpRequest:
         self.remote_address = remote_address
         self.is_tls = is_tls
         self.http_version = http_version
+        self.protocol = ""
         self._parameters: dict[str, str] | None = None
 
     @property

@@ -78,7 +78,7 @@ class StreamEncodings:
 
     Attributes:
         chunked: in chunks, for HTTP/1.1.
-        plain: for HTTP/1.0, where the end of the connection ends the body.
+        plain: for HTTP/1.0, where the end of the connection ends the body, and from HTTP/2 on, which frames bodies itself.
     """
 
     __slots__ = ("chunked", "plain")

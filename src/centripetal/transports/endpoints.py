@@ -1,4 +1,16 @@
-"""What the front door serves: endpoints and the routes to them."""
+"""What the front door serves: endpoints and the routes to them.
+
+Endpoints know requests, answers and byte streams, and nothing of the version of HTTP that carries them. What differs between
+versions is in two objects that a carrier hands them:
+
+- a transport, `asyncio.Transport`, that takes the bytes of a body or of a WebSocket: the TCP connection itself with
+  HTTP/1.x, an `exchange.Exchange` where a connection carries many requests (HTTP/2, HTTP/3);
+- an AnswerWriter, which begins the answer on such a transport: as text with HTTP/1.x (`responses.ResponseWriter`), as a
+  header section otherwise (`exchange.ExchangeWriter`).
+
+A new carrier of requests needs nothing in the endpoints. If its connections carry many requests, it makes an Exchange for
+each and is an `exchange.Carrier` for them; the rest, from routes to bodies, limits and the fallback application, is there.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +20,55 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from ..interfaces.request import HttpRequest, HttpResponse
-from .responses import ResponseWriter
+
+
+class AnswerWriter(Protocol):
+    """Begins the answer to a request, in the way of what carries it. One for many requests; it keeps nothing of them."""
+
+    def open(self, transport: asyncio.Transport, headers: list[tuple[str, str]], body: bytes, *, chunked: bool) -> None:
+        """Sends the head of an answer with status 200 that stays open; its end is the close of the transport.
+
+        Args:
+            transport: of the request.
+            headers: names and values.
+            body: that goes out with the head.
+            chunked: everything written is in HTTP/1.1 chunks, so that the end can be told from a failure. Only for
+                requests of `http_version` 1.1.
+
+        Raises:
+            ValueError: a header contains a line break.
+        """
+
+    def respond(self, transport: asyncio.Transport, response: HttpResponse) -> None:
+        """Sends a whole response in place of an answer that stays open; the caller closes the transport after it.
+
+        Raises:
+            ValueError: a header contains a line break.
+        """
+
+    def accept(self, transport: asyncio.Transport, request: HttpRequest, subprotocol: str, extensions: str) -> None:
+        """Tells the client that from now on the transport carries WebSocket frames.
+
+        Args:
+            transport: of the request.
+            request: an opening handshake that is in order.
+            subprotocol: chosen one, empty for none.
+            extensions: value for `Sec-WebSocket-Extensions`, empty for none.
+        """
 
 
 class OpenResponse(asyncio.Protocol, metaclass=ABCMeta):
-    """An answer that stays open. The connection is its own for good, and what the client sends on it has no use."""
+    """An answer that stays open. The transport is its own for good, and what the client sends on it has no use."""
 
     __slots__ = ()
 
     @abstractmethod
-    def begin(self, transport: asyncio.Transport, writer: ResponseWriter) -> None:
-        """Begins to answer; only afterwards the front door makes this the connection's protocol.
+    def begin(self, transport: asyncio.Transport, writer: AnswerWriter) -> None:
+        """Begins to answer; only afterwards the front door makes this the transport's protocol.
 
         Args:
-            transport: of the connection.
-            writer: encodes the head, or a response that refuses.
+            transport: of the request.
+            writer: sends the head, or a response that refuses.
         """
 
 
@@ -49,13 +95,20 @@ class HttpEndpoint(Protocol):
 
 
 class UpgradeEndpoint(Protocol):
-    """Takes over the connections of its requests."""
+    """Takes over the transports of its requests: after an HTTP/1.1 upgrade, or an extended CONNECT of later versions."""
 
-    def upgrade(self, request: HttpRequest, transport: asyncio.Transport) -> asyncio.Protocol | HttpResponse:
-        """Answers the head itself and returns the connection's new protocol, or returns a response that refuses.
+    def upgrade(
+        self, request: HttpRequest, transport: asyncio.Transport, writer: AnswerWriter
+    ) -> asyncio.Protocol | HttpResponse:
+        """Has the handshake accepted and returns the transport's new protocol, or returns a response that refuses.
 
         The front door makes it the transport's protocol and hands it what was already read; `connection_made` is
         not called.
+
+        Args:
+            request: the opening handshake.
+            transport: of the request.
+            writer: accepts it.
         """
 
 

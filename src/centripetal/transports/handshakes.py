@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from ..interfaces.request import HttpRequest, HttpResponse
-from ..protocol.websocket import accept, choose_subprotocol, negotiate, refuse
+from ..protocol.websocket import choose_subprotocol, negotiate, refuse, refuse_tunnel
 from .admission import Admission
 from .origins import Origins
 from .responses import plain
@@ -24,13 +24,13 @@ class Handshake:
 
     Attributes:
         subprotocol: chosen one, empty for none.
+        extensions: value for `Sec-WebSocket-Extensions`, empty for none.
         window_bits: of permessage-deflate, 0 without compression.
-        response: the answer, from status line to empty line.
     """
 
     subprotocol: str
+    extensions: str
     window_bits: int
-    response: bytes
 
 
 def shake_hands(
@@ -56,7 +56,7 @@ def shake_hands(
     if not admission.admit():
         return HttpResponse(503)
     headers = request.headers
-    refusal = refuse(request.method, headers)
+    refusal = refuse_tunnel(request.protocol, headers) if request.protocol else refuse(request.method, headers)
     if refusal is not None:
         return plain(refusal[0], [("Sec-WebSocket-Version", "13")])
     if not origins.allows(headers.get("origin")):
@@ -69,4 +69,4 @@ def shake_hands(
         agreed = negotiate(headers["sec-websocket-extensions"])
         if agreed is not None:
             extensions, window_bits = agreed
-    return Handshake(subprotocol, window_bits, accept(headers["sec-websocket-key"], subprotocol, extensions))
+    return Handshake(subprotocol, extensions, window_bits)

@@ -244,7 +244,7 @@ class HttpConnection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         self._flush()
-        outcome = endpoint.upgrade(head.request, transport)
+        outcome = endpoint.upgrade(head.request, transport, self._listener.writer)
         if isinstance(outcome, HttpResponse):
             return self._respond_early(head, outcome, data, position)
         self._give_away(outcome)

@@ -9,14 +9,15 @@ from http import HTTPStatus
 
 import structlog
 
-from ..interfaces.request import HttpResponse
+from ..interfaces.request import HttpRequest, HttpResponse
+from ..protocol.websocket import accept
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class ResponseWriter:
-    """Encodes responses; formats the date once a second."""
+    """Encodes responses; formats the date once a second. The AnswerWriter of HTTP/1.x."""
 
     __slots__ = ("_date", "_date_until")
 
@@ -52,28 +53,32 @@ class ResponseWriter:
         data = _join(lines)
         return data if without_body or not body else data + body
 
-    def encode_open(self, headers: list[tuple[str, str]], *, chunked: bool) -> bytes:
-        """Encodes the head of a response whose body is streamed; the connection ends with it.
-
-        Args:
-            headers: names and values.
-            chunked: the body comes in chunks, so that its end can be told from a failure.
-
-        Raises:
-            ValueError: a header contains a line break.
-        """
+    def open(self, transport: asyncio.Transport, headers: list[tuple[str, str]], body: bytes, *, chunked: bool) -> None:
+        """Sends the head of an answer that ends with the connection; see endpoints.AnswerWriter."""
         lines = self._begin(200, headers)
         if chunked:
             lines.append("Transfer-Encoding: chunked")
         lines.append("Connection: close")
-        return _join(lines)
+        transport.write(_join(lines) + body)
 
-    def _begin(self, status: int, headers: list[tuple[str, str]]) -> list[str]:
+    def respond(self, transport: asyncio.Transport, response: HttpResponse) -> None:
+        """Sends the connection's last response; see endpoints.AnswerWriter."""
+        transport.write(self.encode(response, close=True))
+
+    def accept(self, transport: asyncio.Transport, request: HttpRequest, subprotocol: str, extensions: str) -> None:
+        """Switches protocols (RFC 6455, 4.2.2); see endpoints.AnswerWriter."""
+        transport.write(accept(request.headers["sec-websocket-key"], subprotocol, extensions))
+
+    def date(self) -> str:
+        """Returns the value of the Date header."""
         now = time.time()
         if now >= self._date_until:
             self._date_until = float(int(now) + 1)
             self._date = formatdate(now, usegmt=True)
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self._date}"]
+        return self._date
+
+    def _begin(self, status: int, headers: list[tuple[str, str]]) -> list[str]:
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self.date()}"]
         for name, value in headers:
             lines.append(f"{name}: {value}")
         return lines

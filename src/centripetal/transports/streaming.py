@@ -26,9 +26,8 @@ from .encodings import (
     chunk,
     disconnect_push,
 )
-from .endpoints import OpenResponse
+from .endpoints import AnswerWriter, OpenResponse
 from .failures import ConnectFailures
-from .responses import ResponseWriter
 
 CLOSE_SECONDS = 5.0
 """How long the peer may take to read the rest of a stream that has ended."""
@@ -150,7 +149,7 @@ class StreamConnection(OpenResponse):
     ) -> None:
         encodings = form.encodings
         self.client: TransportClient | None = None
-        self.encoding: Encoding = encodings.plain if request.http_version == "1.0" else encodings.chunked
+        self.encoding: Encoding = encodings.chunked if request.http_version == "1.1" else encodings.plain
         self.write: Callable[[bytes], None] = _discard
         self.deadline = 0.0
         self.bucket: set[Expiring] | None = None
@@ -160,26 +159,26 @@ class StreamConnection(OpenResponse):
         self._first: bytes | ConnectRequest | None = first
         self._cors: list[tuple[str, str]] | None = cors
         self._transport: asyncio.Transport | None = None
-        self._unopened: tuple[bytes, ResponseWriter] | None = None  # while the outcome of connect decides
+        # The headers, the preamble and their writer, while the outcome of connect decides.
+        self._unopened: tuple[list[tuple[str, str]], bytes, AnswerWriter] | None = None
         self._ignored = 0
 
-    def begin(self, transport: asyncio.Transport, writer: ResponseWriter) -> None:
+    def begin(self, transport: asyncio.Transport, writer: AnswerWriter) -> None:
         """Sends the head, unless connect decides on it, and lets the client begin; see OpenResponse."""
         form, request, first, cors = self._form, self._request, self._first, self._cors
         assert form is not None and request is not None and cors is not None
         self._form = self._request = self._first = None
-        chunked = self.encoding is form.encodings.chunked
-        head = writer.encode_open([("Content-Type", form.content_type), *STREAM_HEADERS, *cors], chunked=chunked)
-        if form.preamble:
-            head += chunk(form.preamble) if chunked else form.preamble
+        chunked = self._is_chunked
+        headers = [("Content-Type", form.content_type), *STREAM_HEADERS, *cors]
+        preamble = chunk(form.preamble) if chunked and form.preamble else form.preamble
         self._transport = transport
         self.write = transport.write if self._rules.failures is None else self._open
         client = self.client = self._rules.new_client(self, request)
         if self._rules.failures is None:
             self._cors = None
-            transport.write(head)
+            writer.open(transport, headers, preamble, chunked=chunked)
         else:
-            self._unopened = (head, writer)
+            self._unopened = (headers, preamble, writer)
         if isinstance(first, ConnectRequest):
             client.connect(first)
         elif first is not None:
@@ -282,23 +281,28 @@ class StreamConnection(OpenResponse):
             return
         self._unopened = self._cors = None
         self.write = transport.write
-        transport.write(unopened[0] + data)
+        headers, preamble, writer = unopened
+        writer.open(transport, headers, preamble + data, chunked=self._is_chunked)
         # So that the client takes `write` anew.
         client.writing_resumed()
+
+    @property
+    def _is_chunked(self) -> bool:
+        return not self.encoding.name.endswith("-plain")
 
     def _refuse(self, disconnect: Disconnect | None) -> None:
         """Answers a failed connect without a stream."""
         assert self._unopened is not None and self._rules.failures is not None and self._transport is not None
-        writer = self._unopened[1]
+        writer = self._unopened[2]
         self._unopened = None
         failure = disconnect.__cause__ if disconnect is not None else None
         response = self._rules.failures.response(failure if isinstance(failure, ClientError) else disconnect)
         response.headers += self._cors or []
-        self._transport.write(writer.encode(response, close=True))
+        writer.respond(self._transport, response)
 
     def _farewell(self, disconnect: Disconnect | None) -> bytes:
         """Returns the disconnect push and the end of the body."""
-        last = b"" if self.encoding.name.endswith("-plain") else LAST_CHUNK
+        last = LAST_CHUNK if self._is_chunked else b""
         push = disconnect_push(self.encoding, disconnect) if disconnect is not None else None
         return last if push is None else self.encoding.frame(push) + last
 

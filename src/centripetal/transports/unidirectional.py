@@ -13,6 +13,7 @@ from ..protocol.commands import ConnectRequest
 from ..protocol.errors import ProtocolError
 from .clients import UnidirectionalClient
 from .encodings import UNI_WEBSOCKET_JOINED, UNI_WEBSOCKET_JSON, deflate_encoding, disconnect_push
+from .endpoints import AnswerWriter
 from .handshakes import shake_hands
 from .reception import Reception
 from .settings import UniWebSocketSettings
@@ -51,7 +52,9 @@ class UniWebSocketEndpoint(WebSocketEndpoint):
         self._reception = reception
         self._new_listener = new_client
 
-    def upgrade(self, request: HttpRequest, transport: asyncio.Transport) -> asyncio.Protocol | HttpResponse:
+    def upgrade(
+        self, request: HttpRequest, transport: asyncio.Transport, writer: AnswerWriter
+    ) -> asyncio.Protocol | HttpResponse:
         """Answers an opening handshake, whose query may have the connect request; see endpoints.UpgradeEndpoint."""
         settings, reception = self.settings, self._reception
         text = request.query_parameters.get(CONNECT_PARAMETER, "") if request.query else ""
@@ -68,7 +71,7 @@ class UniWebSocketEndpoint(WebSocketEndpoint):
             level, min_size = settings.compression_level, settings.compression_min_size
             encoding = deflate_encoding(False, level, min_size, bits, unidirectional=True)
         connection = UniWebSocketConnection(self, transport, encoding, bool(bits))
-        transport.write(handshake.response)
+        writer.accept(transport, request, handshake.subprotocol, handshake.extensions)
         client = self._new_listener(connection, request)
         connection.client = FirstMessage(connection, client, first)
         connection.take_pong()

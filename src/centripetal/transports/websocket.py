@@ -31,6 +31,7 @@ from .admission import Admission
 from .clients import TransportClient
 from .deadlines import Deadlines, Expiring
 from .encodings import WEBSOCKET_JSON, WEBSOCKET_PROTOBUF, deflate_encoding
+from .endpoints import AnswerWriter
 from .handshakes import shake_hands
 from .origins import Origins
 from .settings import WebSocketFrameSettings
@@ -91,7 +92,9 @@ class WebSocketEndpoint:
             self._deadlines = Deadlines(asyncio.get_running_loop())
         return self._deadlines
 
-    def upgrade(self, request: HttpRequest, transport: asyncio.Transport) -> asyncio.Protocol | HttpResponse:
+    def upgrade(
+        self, request: HttpRequest, transport: asyncio.Transport, writer: AnswerWriter
+    ) -> asyncio.Protocol | HttpResponse:
         """Answers an opening handshake; see endpoints.UpgradeEndpoint."""
         settings = self._settings
         handshake = shake_hands(
@@ -110,7 +113,7 @@ class WebSocketEndpoint:
         if bits:
             encoding = deflate_encoding(protobuf, settings.compression_level, settings.compression_min_size, bits)
         connection = WebSocketConnection(self, transport, encoding, bool(bits), frame_ping_pong)
-        transport.write(handshake.response)
+        writer.accept(transport, request, handshake.subprotocol, handshake.extensions)
         connection.client = self._new_client(connection, request)
         return connection
 
@@ -120,7 +123,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     Args:
         endpoint: whose limits it keeps.
-        transport: TCP or TLS.
+        transport: a TCP or TLS connection, or a stream of one.
         encoding: of what is written.
         compression: permessage-deflate was agreed on.
         frame_ping_pong: `cf_ws_frame_ping_pong=true`.

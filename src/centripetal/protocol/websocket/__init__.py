@@ -18,7 +18,7 @@ from .frames import (
     text_frame,
     whole_message,
 )
-from .handshake import accept, choose_subprotocol, refuse
+from .handshake import accept, choose_subprotocol, refuse, refuse_tunnel
 from .masking import unmask
 from .messages import VIOLATION, Event, MessageLimits, MessageParser
 
@@ -26,5 +26,5 @@ __all__ = [
     "BINARY", "CLOSE", "PING", "PONG", "TEXT", "VIOLATION", "DeflateError", "Deflater", "Event", "MessageLimits",
     "MessageParser", "MessageTooBig", "accept", "binary_frame", "check_close", "choose_subprotocol", "close_frame",
     "close_payload", "compressed_frame", "control_frame", "frame_size", "inflate", "negotiate", "ping_frame",
-    "pong_frame", "refuse", "text_frame", "unmask", "whole_message",
+    "pong_frame", "refuse", "refuse_tunnel", "text_frame", "unmask", "whole_message",
 ]  # fmt: skip

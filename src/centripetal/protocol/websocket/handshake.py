@@ -34,6 +34,23 @@ def refuse(method: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
     return None
 
 
+def refuse_tunnel(protocol: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
+    """Checks an extended CONNECT, the opening handshake of HTTP/2 and HTTP/3 (RFC 8441, RFC 9220).
+
+    Args:
+        protocol: the pseudo-header `:protocol`.
+        headers: names in lower case.
+
+    Returns:
+        None when it is in order, else the status to refuse it with (400, 426 or 501) and why.
+    """
+    if protocol != "websocket":
+        return 501, "the protocol is not websocket"
+    if headers.get("sec-websocket-version", "") != "13":
+        return 426, "Sec-WebSocket-Version is not 13"
+    return None
+
+
 def accept(key: str, subprotocol: str = "", extensions: str = "") -> bytes:
     """Builds the 101 response.
 
