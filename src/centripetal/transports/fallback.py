@@ -24,11 +24,17 @@ class Fallback:
 
     Args:
         app: called for HTTP requests only; without lifespan.
+
+    Attributes:
+        app: the same.
+        runs: its calls for requests that uvicorn does not carry.
     """
 
-    __slots__ = ("config", "state")
+    __slots__ = ("app", "config", "runs", "state")
 
     def __init__(self, app: AsgiApp) -> None:
+        self.app = app
+        self.runs: set[asyncio.Task[None]] = set()
         self.config = Config(
             app, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
             server_header=False, date_header=False,

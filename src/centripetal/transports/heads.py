@@ -135,7 +135,7 @@ def parse_head(head: bytes, max_headers: int) -> Head:
     if target[0] == "/" and "%" not in target:
         path, _, query = target.partition("?")
     else:
-        path, query = _split_target(target)
+        path, query = split_target(target)
     expects_continue = "expect" in headers and headers["expect"].lower() == "100-continue" and version == "1.1"
     return Head(HttpRequest(method, path, query, headers, http_version=version), length, keep_alive, expects_continue)
 
@@ -162,7 +162,7 @@ def _body_length(headers: dict[str, str], version: str) -> int:
     return int(text)
 
 
-def _split_target(text: str) -> tuple[str, str]:
+def split_target(text: str) -> tuple[str, str]:
     """Returns decoded path and raw query of a request target."""
     if text[:1] != "/":
         # The absolute form, that clients send to proxies; "*" and authorities are paths that no route has.
