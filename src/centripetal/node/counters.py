@@ -160,6 +160,7 @@ class Counters:
         publications_sent, joins_sent, leaves_sent, controls_sent: messages given to the broker.
         publications_received, joins_received, leaves_received, controls_received: messages that came from it.
         connection_limit_refusals: connections refused by `client.connection_limit`.
+        newcomers_turned_away: connections refused because too many came at once.
         actions: node operations by action (`add_client`, `history`, …).
         publish_suppressed: publishes that the broker skipped, by reason (`idempotency`, `version`).
         broadcast_duration: time to hand a message to all local subscribers, by type (`publication`, `join`, `leave`).
@@ -186,8 +187,8 @@ class Counters:
         "_pushes", "actions", "api_duration", "api_errors", "api_rpc_duration", "broadcast_duration",
         "command_duration", "connection_limit_refusals", "connections_accepted", "connections_inflight",
         "controls_received", "controls_sent", "http_requests", "joins_received", "joins_sent",
-        "leaves_received", "leaves_sent", "messages_received", "messages_sent", "outgoing_closes",
-        "ping_pong_duration", "pub_sub_lag", "publications_received", "publications_sent",
+        "leaves_received", "leaves_sent", "messages_received", "messages_sent",
+        "newcomers_turned_away", "outgoing_closes", "ping_pong_duration", "pub_sub_lag", "publications_received", "publications_sent",
         "publish_suppressed", "recovered_publications", "recoveries", "reply_errors", "server_disconnects",
         "server_unsubscribes", "subscriptions_accepted", "subscriptions_inflight", "survey_duration",
     )
@@ -196,6 +197,7 @@ class Counters:
         self.publications_sent = self.joins_sent = self.leaves_sent = self.controls_sent = 0
         self.publications_received = self.joins_received = self.leaves_received = self.controls_received = 0
         self.connection_limit_refusals = 0
+        self.newcomers_turned_away = 0
         self.actions: Tally[str] = Tally()
         self.publish_suppressed: Tally[str] = Tally()
         self.broadcast_duration: Family[str, Histogram] = Family(lambda: Histogram(BROADCAST_BUCKETS_SECONDS))

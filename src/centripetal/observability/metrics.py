@@ -32,6 +32,8 @@ class _Shape(NamedTuple):
 _COUNTERS = (
     _Shape("actions", "node_action_count", "Operations of the node.", ("action",), True),
     _Shape("connection_limit_refusals", "node_client_connection_limit", "Connections refused by the connection limit."),
+    _Shape("newcomers_turned_away", "node_client_connections_turned_away",
+           "Connections refused because too many came at once."),
     _Shape("publish_suppressed", "broker_publish_suppressed_count", "Publishes that were skipped.", ("reason",), True),
     _Shape("reply_errors", "client_num_reply_errors", "Error replies to clients.", ("method", "code"), True),
     _Shape("server_unsubscribes", "client_num_server_unsubscribes", "Subscriptions ended by the server.",

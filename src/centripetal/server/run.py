@@ -30,6 +30,7 @@ from .build import build_node, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .tls import ServerTls
+from .transports import gate_of
 
 CLIENTS_A_SLICE = 100
 """So many clients are disconnected in one go at shutdown."""
@@ -125,8 +126,9 @@ class Server:
         self.tls = ServerTls(config)
         self.node.ticker.every_second.append(self.tls.every_second)
         await self.node.start()
+        gate = gate_of(self.node)
         for door in self.doors:
-            await door.listener.start(door.address, door.port, tls=self.tls.context_of(door.name))
+            await door.listener.start(door.address, door.port, tls=self.tls.context_of(door.name), gate=gate)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
         for grpc_door in self.grpc_doors:
             await grpc_door.listener.start(grpc_door.address, grpc_door.port)

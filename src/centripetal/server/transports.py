@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ..config import Config
 from ..connection import Client
 from ..connection.emulation import Emulated, emulate
@@ -14,6 +16,7 @@ from ..transports.deadlines import Deadlines
 from ..transports.emulation import EmulationEndpoint
 from ..transports.endpoints import HttpEndpoint, UpgradeEndpoint
 from ..transports.failures import ConnectFailures
+from ..transports.gate import Gate
 from ..transports.origins import Origins
 from ..transports.reception import Reception
 from ..transports.settings import HttpResponseTransformSettings
@@ -73,8 +76,24 @@ def transport_routes(config: Config, node: Node, admission: Admission) -> dict[s
 
 def admission_of(config: Config, node: Node) -> Admission:
     """Returns what counts newcomers; one for all ways in, since limit and rate are the node's."""
-    client = config.client
-    return Admission(node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit)
+    client, counters = config.client, node.counters
+
+    def count_refusal() -> None:
+        counters.connection_limit_refusals += 1
+
+    return Admission(
+        node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit, count_refusal
+    )
+
+
+def gate_of(node: Node) -> Gate:
+    """Returns the gate of all listeners of a node. Needs the running event loop."""
+    counters = node.counters
+
+    def count_turned_away() -> None:
+        counters.newcomers_turned_away += 1
+
+    return Gate(asyncio.get_running_loop(), count_turned_away)
 
 
 def reception_of(config: Config, admission: Admission) -> Reception:

@@ -19,9 +19,10 @@ class Admission:
         num_clients: how many clients are connected to the node now.
         connection_limit: largest number of them, 0 for no limit.
         connection_rate_limit: connections that may come at once; one more each second. 0 for no limit.
+        count_refusal: called for each connection that the connection limit refuses.
     """
 
-    __slots__ = ("_clock", "_filled_at", "_limit", "_num_clients", "_rate", "_tokens", "refused")
+    __slots__ = ("_clock", "_count_refusal", "_filled_at", "_limit", "_num_clients", "_rate", "_tokens")
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Admission:
         num_clients: Callable[[], int],
         connection_limit: int = 0,
         connection_rate_limit: int = 0,
+        count_refusal: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._num_clients = num_clients
@@ -36,8 +38,7 @@ class Admission:
         self._rate = connection_rate_limit
         self._tokens = float(connection_rate_limit)
         self._filled_at = clock.monotonic()
-        self.refused = 0
-        """Connections refused because of the connection limit."""
+        self._count_refusal = count_refusal
 
     def reconfigure(self, connection_limit: int, connection_rate_limit: int) -> None:
         """Sets other limits; a new rate begins with its whole burst."""
@@ -57,7 +58,7 @@ class Admission:
                 return False
             self._tokens -= 1.0
         if self._limit > 0 and self._num_clients() >= self._limit:
-            self.refused += 1
+            self._count_refusal()
             _log.warning("connection_limit_reached", limit=self._limit)
             return False
         return True

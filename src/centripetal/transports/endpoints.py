@@ -75,6 +75,8 @@ class OpenResponse(asyncio.Protocol, metaclass=ABCMeta):
 class HttpEndpoint(Protocol):
     """Answers requests with whole responses.
 
+    One that has the attribute `begins_connections` is where clients come in: its requests wait at the gate.
+
     Attributes:
         max_body_bytes: larger bodies get 413 and are not read.
     """
@@ -118,9 +120,12 @@ class Routes:
     Args:
         exact: by path.
         prefixes: by the beginning of a path; they come after the exact ones, the longest match wins.
+
+    Attributes:
+        newcomers: paths, as bytes, at which connections of clients begin; their requests wait at the gate.
     """
 
-    __slots__ = ("_exact", "_prefixes", "_upgrades")
+    __slots__ = ("_exact", "_prefixes", "_upgrades", "newcomers")
 
     def __init__(
         self,
@@ -134,6 +139,11 @@ class Routes:
                 self._upgrades[path] = cast(UpgradeEndpoint, endpoint)
             else:
                 self._exact[path] = endpoint
+        self.newcomers = frozenset(
+            path.encode()
+            for path, endpoint in (exact or {}).items()
+            if path in self._upgrades or getattr(endpoint, "begins_connections", False)
+        )
         self._prefixes = tuple(sorted(prefixes, key=lambda pair: -len(pair[0])))
 
     def find(self, path: str) -> HttpEndpoint | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _SLICE_SECONDS = 0.005
+_NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class HttpConnection(asyncio.Protocol):
@@ -38,7 +39,7 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_lingers", "_listener", "_out",
+        "_admitted", "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_lingers", "_listener", "_out",
         "_reading_paused", "_transport", "_unread", "_writing_paused", "bucket", "deadline",
     )  # fmt: skip
 
@@ -50,7 +51,8 @@ class HttpConnection(asyncio.Protocol):
         self._endpoint: HttpEndpoint | None = None
         self._body: SizedBody | ChunkedBody | None = None
         self._out: list[bytes] = []
-        self._busy = False  # a request is being answered
+        self._admitted = False  # the next request has passed the gate
+        self._busy = False  # a request is being answered, or waits at the gate
         self._handed_over = False  # ... by the fallback application
         self._closing = False  # no further request is served
         self._lingers = False  # ... but input is still read and dropped
@@ -155,7 +157,7 @@ class HttpConnection(asyncio.Protocol):
                 if (end if end >= 0 else size) - position > limit:
                     self._refuse(431)
                     break
-                if end < 0:
+                if end < 0 or self._waits_at_gate(data, position):
                     break
                 try:
                     position = self._begin(data, position, end + 4)
@@ -180,6 +182,34 @@ class HttpConnection(asyncio.Protocol):
         self._flush()
         if not self._busy and not self._closing:
             self._set_deadline()
+
+    def _waits_at_gate(self, data: bytes, position: int) -> bool:
+        """Whether the request comes from a newcomer who has to wait; let_in() or turn_away() follows then."""
+        if self._admitted:
+            self._admitted = False
+            return False
+        start = data.find(b" ", position, position + 16) + 1
+        end = data.find(b" ", start, start + 256)
+        path = data[start:end].partition(b"?")[0]
+        self._busy = path in self._listener.routes.newcomers and not self._listener.gate.enter(self)
+        return self._busy
+
+    def let_in(self) -> None:
+        """The newcomer's turn has come."""
+        if self._closing:
+            self.turn_away()
+        else:
+            self._admitted = True
+            self._next_slice()
+
+    def turn_away(self) -> None:
+        """There is no room for the newcomer."""
+        self._busy = False
+        if self._transport is not None:
+            self._unread = b""
+            self._closing = True
+            self._out.append(_NO_ROOM)
+            self._flush()
 
     def _next_slice(self) -> None:
         self._busy = False

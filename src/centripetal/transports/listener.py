@@ -11,6 +11,7 @@ from typing import Any
 from .deadlines import Deadlines
 from .endpoints import Routes
 from .fallback import AsgiApp, Fallback
+from .gate import Gate
 from .heads import HeadReader
 from .http import HttpConnection
 from .lingering import LingeringConnection
@@ -60,6 +61,7 @@ class Listener:
         self.connections: set[HttpConnection | LingeringConnection] = set()
         self.draining = False
         self.is_tls = False
+        self.gate: Gate
         self.loop: asyncio.AbstractEventLoop
         self.deadlines: Deadlines
         self._server: asyncio.Server | None = None
@@ -73,6 +75,7 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         reuse_port: bool = False,
         backlog: int = 4096,
+        gate: Gate | None = None,
     ) -> None:
         """Begins to accept connections.
 
@@ -83,12 +86,14 @@ class Listener:
             tls: serve TLS with this context.
             reuse_port: share the port with other processes (SO_REUSEPORT).
             backlog: connections that the kernel may hold for us.
+            gate: where newcomers wait, if all listeners of the process have one.
 
         Raises:
             OSError: the address cannot be bound.
         """
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
+        self.gate = gate or Gate(self.loop)
         self.is_tls = tls is not None
         patience: dict[str, Any] = {}
         if tls is not None:

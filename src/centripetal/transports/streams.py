@@ -28,6 +28,8 @@ class StreamEndpoint:
         max_body_bytes: larger bodies get 413.
     """
 
+    begins_connections = True
+
     def __init__(self, rules: StreamRules, reception: Reception, max_body_bytes: int = 0) -> None:
         self.max_body_bytes = max_body_bytes if max_body_bytes > 0 else DEFAULT_BODY_BYTES
         self._rules = rules

@@ -73,11 +73,14 @@ class ManualClock:
 
 def test_the_connection_limit_counts_clients() -> None:
     clients = 1
-    admission = Admission(ManualClock(), lambda: clients, connection_limit=2)
+    refusals: list[None] = []
+    admission = Admission(
+        ManualClock(), lambda: clients, connection_limit=2, count_refusal=lambda: refusals.append(None)
+    )
     assert admission.admit()
     clients = 2
     assert not admission.admit()
-    assert admission.refused == 1
+    assert len(refusals) == 1
     admission.reconfigure(0, 0)
     assert admission.admit()
 
