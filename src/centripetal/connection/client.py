@@ -6,11 +6,12 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from ..fanout.outbox import Outbox
 from ..interfaces import SubscriptionOverrides, Transport
+from ..interfaces.hooks import NOTHING_FORWARDED
 from ..interfaces.request import HttpRequest
 from ..model import ClientError, ClientInfo, Disconnect, StreamPosition
 from ..model.errors import (
@@ -20,6 +21,7 @@ from ..model.errors import (
     DISCONNECT_SLOW,
 )
 from ..node.counters import client_labels
+from ..node.eager import run_eagerly
 from ..node.node import Node
 from ..protocol.commands import Command, ConnectRequest
 from ..protocol.errors import ProtocolError, UnencodableData
@@ -68,13 +70,14 @@ class Client(Outbox):
         subscriptions: by channel, those on their way included.
         state: NEW, CONNECTING, …
         request: the HTTP request that it came with.
+        forwarded: what of it is kept for hooks.
         due: monotonic times of what has to happen later, see duties.
         ping_sent_at: monotonic seconds of the ping that is not answered yet; 0 for none.
     """
 
     __slots__ = (
         "_in_flight", "_paused_at", "_paused_bytes", "_queue", "_queued_bytes", "_reading_paused", "_tasks",
-        "client_side_refresh", "due", "encoding", "expire_at", "id", "info", "labels", "meta", "node", "ping_sent_at",
+        "client_side_refresh", "due", "encoding", "expire_at", "forwarded", "id", "info", "labels", "meta", "node", "ping_sent_at",
         "request", "session", "state", "subscriptions", "transport", "user", "wheel_slot",
     )  # fmt: skip
 
@@ -93,6 +96,7 @@ class Client(Outbox):
         self.subscriptions: dict[str, Subscription] = {}
         self.state = NEW
         self.request = request
+        self.forwarded = NOTHING_FORWARDED
         self.labels = client_labels("", "")
         self.due = duties.Due()
         self.ping_sent_at = 0.0
@@ -241,6 +245,16 @@ class Client(Outbox):
         self._in_flight -= 1
         if self._queue is not None and self.state != CLOSED:
             self._go_on()
+
+    def accompany(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs something beside the commands, and no longer than the connection lives; it handles its own failures."""
+        _, task = run_eagerly(coroutine)
+        if task is not None:
+            assert isinstance(task, asyncio.Task)
+            if self._tasks is None:
+                self._tasks = set()
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     # What it sends
 

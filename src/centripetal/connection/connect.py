@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ..interfaces import ConnectionClaims, PresenceError, TokenExpired, TokenInvalid
+from ..interfaces import ConnectionClaims, HookError, PresenceError, TokenExpired, TokenInvalid
+from ..interfaces.hooks import REFRESH, ConnectAnswer
 from ..model import ClientError, Disconnect
 from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
@@ -29,6 +30,7 @@ from ..protocol.commands import ConnectRequest, SubscribeRequest
 from ..protocol.results import ConnectPush, ConnectResult
 from . import duties
 from .establish import Making
+from .hooks import ask_to_connect, forwarded_of, granted
 from .server_side import MAX_TTL_SECONDS
 from .state import ACCEPTED, CLOSED, CONNECTED, CONNECTING, UNUSABLE
 from .subscribe import may_subscribe
@@ -42,16 +44,17 @@ async def connect(client: Client, request: ConnectRequest, command_id: int) -> N
     """Handles the command `connect`.
 
     Raises:
-        ClientError: 102, 109 or 110; nothing but a close follows for this connection.
-        Disconnect: 3001, 3004, 3500, 3501, 3504, 3505 or 3507.
+        ClientError: 102, 109, 110 or the application's; nothing but a close follows for this connection.
+        Disconnect: 3001, 3004, 3500, 3501, 3504, 3505, 3507 or the application's.
+        HookError: the application cannot be asked.
     """
     client.state = CONNECTING
     try:
         if client.node.stopping:
             raise DISCONNECT_SHUTDOWN
-        grants = await authenticate(client, request)
-        await accept(client, request, command_id, grants)
-    except ClientError:
+        admission = await authenticate(client, request)
+        await accept(client, request, command_id, admission)
+    except (ClientError, HookError):
         if client.state != CLOSED:
             leave(client)
             client.state = UNUSABLE
@@ -65,18 +68,31 @@ def leave(client: Client) -> None:
         client.node.counters.connections_inflight[(client.transport.name, *client.labels)] -= 1
 
 
-async def authenticate(client: Client, request: ConnectRequest) -> dict[str, Grant]:
-    """Finds out who the client is, from its token, a header or by what is allowed without either.
+class Admission(NamedTuple):
+    """What a client that may connect is given.
 
-    Returns:
-        The server-side subscriptions that it is to have, by channel.
+    Attributes:
+        grants: its server-side subscriptions, by channel.
+        data: for the client.
+    """
+
+    grants: dict[str, Grant]
+    data: bytes
+
+
+async def authenticate(client: Client, request: ConnectRequest) -> Admission:
+    """Finds out who the client is: from its token, from the application, by what is allowed without, or from a header.
 
     Raises:
         ClientError, Disconnect: it may not connect.
+        HookError: the application cannot be asked.
     """
     node, settings = client.node, client.node.client
     grants: dict[str, Grant] = {}
+    data = b""
     known = False
+    client.forwarded = forwarded_of(client, request)
+    client.client_side_refresh = node.hooks.find(REFRESH) is None
     if request.token:
         claims = await verify(client, request.token)
         if not claims.user and settings.disallow_anonymous_connection_tokens:
@@ -86,13 +102,30 @@ async def authenticate(client: Client, request: ConnectRequest) -> dict[str, Gra
         client.expire_at = 0 if settings.insecure else min(claims.expire_at, now + MAX_TTL_SECONDS)
         grants = token_grants(client, claims)
         known = True
+    elif (answer := await ask_to_connect(client, request)) is not None:
+        client.user, client.info, client.meta = answer.user, answer.info, answer.meta
+        client.expire_at = max(min(answer.expire_at, int(node.clock.time()) + MAX_TTL_SECONDS), 0)
+        grants, data = answer_grants(client, answer), answer.data
+        await add_personal_channel(client, grants)
     elif settings.allow_anonymous_connect_without_token or settings.insecure:
         known = True
+    elif not identify_by_header(client):
+        raise DISCONNECT_BAD_REQUEST
     if known:
         await add_personal_channel(client, grants)
         add_requested(client, request, grants)
-    elif not identify_by_header(client):
-        raise DISCONNECT_BAD_REQUEST
+    check_limits(client, grants)
+    return Admission(grants, data)
+
+
+def check_limits(client: Client, grants: dict[str, Grant]) -> None:
+    """Checks a client that is known by now.
+
+    Raises:
+        ClientError: 110, it has expired.
+        Disconnect: 3504 or 3505, too many connections or channels.
+    """
+    node, settings = client.node, client.node.client
     limit = settings.channel_limit
     if 0 < limit < len(grants):
         raise DISCONNECT_CHANNEL_LIMIT
@@ -101,7 +134,6 @@ async def authenticate(client: Client, request: ConnectRequest) -> dict[str, Gra
         raise DISCONNECT_CONNECTION_LIMIT
     if 0 < client.expire_at < int(node.clock.time()):
         raise ERROR_EXPIRED
-    return grants
 
 
 async def verify(client: Client, token: str) -> ConnectionClaims:
@@ -144,6 +176,23 @@ def token_grants(client: Client, claims: ConnectionClaims) -> dict[str, Grant]:
         grants[channel] = msgspec.structs.replace(
             grant, info=wanted.info, data=wanted.data, from_connection_token=True
         )
+    return grants
+
+
+def answer_grants(client: Client, answer: ConnectAnswer) -> dict[str, Grant]:
+    """Returns the subscriptions that the application asks for (`channels`, `subs`).
+
+    Raises:
+        ClientError: 102, unknown namespace.
+    """
+    namespaces = client.node.namespaces
+    grants: dict[str, Grant] = {}
+    for channel in answer.channels:
+        rules = namespaces.rules_of(channel)
+        grants[channel] = grant_of(rules.options, rules.history_meta_ttl_seconds, None)
+    for channel, allowed in answer.subs.items():
+        rules = namespaces.rules_of(channel)
+        grants[channel] = granted(rules.options, rules.history_meta_ttl_seconds, allowed)
     return grants
 
 
@@ -194,13 +243,15 @@ def may_have(client: Client, channel: str) -> bool:
     options = namespaces.options_of(channel)
     if namespaces.is_private(channel) or not namespaces.is_valid_name(channel):
         return False
+    if options.subscribe_proxy_enabled or options.subscribe_stream_proxy_enabled:
+        return False
     limited = options.allow_user_limited_channels and namespaces.is_user_limited(channel)
     if limited and client.user and namespaces.lists_user(channel, client.user):
         return True
     return (may_subscribe(client, options) and not limited) or client.node.client.insecure
 
 
-async def accept(client: Client, request: ConnectRequest, command_id: int, grants: dict[str, Grant]) -> None:
+async def accept(client: Client, request: ConnectRequest, command_id: int, admission: Admission) -> None:
     """Makes the connection part of the node, subscribes it, answers, and starts its clockwork."""
     node, transport = client.node, client.transport
     client.state = ACCEPTED
@@ -209,16 +260,15 @@ async def accept(client: Client, request: ConnectRequest, command_id: int, grant
     node.counters.actions["add_client"] += 1
     node.counters.connections_accepted[(transport.name, *client.labels)] += 1
     node.counters.connections_inflight[(transport.name, *client.labels)] += 1
-    makings = await make_all(client, request, grants) if grants else []
+    makings = await make_all(client, request, admission.grants) if admission.grants else []
     client.state = CONNECTED
-    result = connect_result(client, makings)
+    result = connect_result(client, makings, admission.data)
     if client.encoding.unidirectional:
         client.push("connect", "", connect_push(result))
     else:
         client.reply(command_id, "connect", result)
     duties.begin(client)
-    if not node.client.user_id_http_header:
-        client.request = None
+    client.request = None
     for making in makings:
         making.go_live()
     for making in makings:
@@ -265,7 +315,7 @@ async def make_all(client: Client, request: ConnectRequest, grants: dict[str, Gr
     return makings
 
 
-def connect_result(client: Client, makings: list[Making]) -> ConnectResult:
+def connect_result(client: Client, makings: list[Making], data: bytes) -> ConnectResult:
     """Returns the result of connect (wire name `ConnectResult`)."""
     node, transport = client.node, client.transport
     expires = client.expire_at > 0 and client.client_side_refresh
@@ -276,6 +326,7 @@ def connect_result(client: Client, makings: list[Making]) -> ConnectResult:
         version=node.version,
         expires=expires,
         ttl=int(client.expire_at - int(node.clock.time())) if expires else 0,
+        data=data,
         subs={making.name: making.result for making in makings},
         ping=int(transport.ping_interval_seconds) if pings else 0,
         pong=pings and transport.pong_timeout_seconds > 0 and not unidirectional,

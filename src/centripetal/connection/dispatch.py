@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ..interfaces import BrokerError, PresenceError
+from ..interfaces import BrokerError, HookError, PresenceError
 from ..model import ClientError, Disconnect
 from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
@@ -101,6 +101,8 @@ async def execute(client: Client, method: str, handler: Handler, request: Any, c
         forget_traceback(disconnect)
     except UnencodableData:
         client.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)
+    except HookError:
+        client.reply_error(command_id, method, ERROR_INTERNAL)  # who made the hook has logged it
     except (BrokerError, PresenceError) as error:
         structlog.get_logger("centripetal.connection").error("engine_failed", command=method, error=str(error))
         client.reply_error(command_id, method, ERROR_INTERNAL)

@@ -14,13 +14,12 @@ from ..model.errors import (
     DISCONNECT_EXPIRED,
     DISCONNECT_NO_PONG,
     DISCONNECT_STALE,
-    DISCONNECT_SUBSCRIPTION_EXPIRED,
     DISCONNECT_WRITE_ERROR,
-    UNSUBSCRIBE_EXPIRED,
 )
+from . import renewal
 from .state import CLOSED
-from .subscription import PRESENCE, SERVER_SIDE, Subscription
-from .unsubscribe import run_in_background, unsubscribe_quietly
+from .subscription import BEING_REFRESHED, PRESENCE, Subscription
+from .unsubscribe import run_in_background
 
 if TYPE_CHECKING:
     from .client import Client
@@ -147,7 +146,13 @@ def perform(client: Client, now: float) -> None:
     elif 0 < due.pong <= now:
         client.disconnect(DISCONNECT_NO_PONG)
     elif 0 < due.expiry <= now:
-        client.disconnect(DISCONNECT_EXPIRED)
+        if client.client_side_refresh:
+            client.disconnect(DISCONNECT_EXPIRED)
+        else:
+            due.expiry = 0.0
+            client.accompany(renewal.refresh_connection(client))
+            if client.state != CLOSED:
+                reschedule(client)
     elif 0 < due.writing <= now and not keeps_up(client):
         client.disconnect(DISCONNECT_WRITE_ERROR)
         client.transport.abort()
@@ -192,10 +197,12 @@ async def renew_subscriptions(client: Client, now: float) -> None:
         if not subscription.live or client.subscriptions.get(channel) is not subscription:
             continue
         if subscription.expire_at and subscription.expire_at < limit:
-            if subscription.flags & SERVER_SIDE:
-                client.disconnect(DISCONNECT_SUBSCRIPTION_EXPIRED)
-                return
-            unsubscribe_quietly(client, channel, UNSUBSCRIBE_EXPIRED)
+            if subscription.flags & BEING_REFRESHED:
+                continue
+            if renewal.may_refresh(client, channel, subscription):
+                client.accompany(renewal.refresh_subscription(client, channel, subscription))
+            else:
+                renewal.expire_subscription(client, channel, subscription)
         elif subscription.flags & PRESENCE:
             await renew_presence(client, channel, subscription)
 

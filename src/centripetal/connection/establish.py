@@ -254,6 +254,7 @@ class Making:
         client, subscription = self.client, self.subscription
         if client.subscriptions.get(self.name) is subscription:
             del client.subscriptions[self.name]
+        subscription.close_feed()
         self._settle()
         channel = subscription.channel
         if channel is None:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..interfaces import PublishOptions
-from ..model.errors import DISCONNECT_BAD_REQUEST, ERROR_BAD_REQUEST, ERROR_PERMISSION_DENIED
+from ..interfaces.hooks import PublishAnswer
+from ..model import ClientError
+from ..model.errors import (
+    DISCONNECT_BAD_REQUEST,
+    ERROR_BAD_REQUEST,
+    ERROR_INTERNAL,
+    ERROR_PERMISSION_DENIED,
+    forget_traceback,
+)
 from ..node.publication_format import check_publication_data
+from ..node.settings import ChannelOptions
 from ..protocol.commands import PublishRequest
 from ..protocol.results import PublishResult
+from . import streams
+from .hooks import ask_to_publish
 from .permissions import check_name, may_publish
 
 if TYPE_CHECKING:
@@ -24,8 +35,9 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
     """Handles the command `publish`; the publisher gets its own publication before the reply.
 
     Raises:
-        ClientError: 102, 103 or 107.
-        Disconnect: 3501, no channel given.
+        ClientError: 102, 103, 107, 108, or the application's.
+        Disconnect: 3501, no channel given; or the application's.
+        HookError: the application cannot be asked.
         BrokerError: the broker cannot take it.
     """
     channel = request.channel
@@ -36,20 +48,47 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
         raise ERROR_PERMISSION_DENIED
     data = bytes(request.data)
     check_publication_data(data, options.publication_data_format)
-    if not may_publish(client, channel, options):
+    asked = options.publish_proxy_enabled
+    if options.subscribe_stream_proxy_enabled and not asked:
+        await streams.publish(client, channel, data)
+        client.reply(command_id, "publish", DONE)
+        return
+    if not asked and not may_publish(client, channel, options):
         raise ERROR_PERMISSION_DENIED
     if options.subscription_type not in ("", "stream"):
         raise ERROR_BAD_REQUEST
+    answer = await decide(client, request, options) if asked else PublishAnswer()
     node = client.node
     await node.publish(
         channel,
-        data,
+        data if answer.data is None else answer.data,
         PublishOptions(
-            history_size=options.history_size,
-            history_ttl_seconds=options.history_ttl,
+            history_size=0 if answer.skip_history else options.history_size,
+            history_ttl_seconds=0.0 if answer.skip_history else options.history_ttl,
             history_meta_ttl_seconds=node.history_meta_ttl_seconds(options),
             info=client.info_in(channel),
-            use_delta=options.delta_publish,
+            tags=answer.tags or None,
+            idempotency_key=answer.idempotency_key,
+            version=answer.version,
+            version_epoch=answer.version_epoch,
+            use_delta=answer.delta or options.delta_publish,
         ),
     )
     client.reply(command_id, "publish", DONE)
+
+
+async def decide(client: Client, request: PublishRequest, options: ChannelOptions) -> PublishAnswer:
+    """Asks the application what to publish; data that it puts in place of the client's must fit the format too.
+
+    Raises:
+        ClientError, Disconnect, HookError: as publish().
+    """
+    answer = await ask_to_publish(client, request, options)
+    if answer.data is not None and options.publication_data_format in ("json", "json_object"):
+        try:
+            check_publication_data(answer.data, options.publication_data_format)
+        except ClientError as error:
+            forget_traceback(error)
+            client.node.client_log.error("hook_data_refused", hook="publish", format=options.publication_data_format)
+            raise ERROR_INTERNAL from None
+    return answer

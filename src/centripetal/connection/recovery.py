@@ -15,6 +15,7 @@ from ..model.errors import ERROR_UNRECOVERABLE_POSITION
 from ..node.positions import follows
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry
+from .hooks import ask_to_fill
 from .subscription import Grant
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ async def _read_missed(
 async def _read_cache(
     node: Node, channel: str, request: SubscribeRequest, grant: Grant, tags_filter: TagsFilter | None
 ) -> Recovered:
-    latest, top = await node.broker.history(channel, HistoryFilter(1, None, True), grant.history_meta_ttl_seconds)
+    newest_first = HistoryFilter(1, None, True)
+    latest, top = await node.broker.history(channel, newest_first, grant.history_meta_ttl_seconds)
+    if not latest and grant.cache_empty_hook and await ask_to_fill(node, channel, grant.cache_empty_hook):
+        latest, top = await node.broker.history(channel, newest_first, grant.history_meta_ttl_seconds)
     has_it = request.offset > 0 and request.offset == top.offset and request.epoch == top.epoch
     if not latest:
         return Recovered(top, [], has_it)

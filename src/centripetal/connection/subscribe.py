@@ -19,7 +19,9 @@ from ..model.errors import (
 )
 from ..node.settings import ChannelOptions
 from ..protocol.commands import SubscribeRequest
+from . import streams
 from .establish import FOSSIL, Making
+from .hooks import ask_to_subscribe, granted
 from .permissions import check_name, may_read_history, may_read_presence
 from .subscription import Grant, Subscription, grant_of
 
@@ -55,6 +57,7 @@ async def subscribe(client: Client, request: SubscribeRequest, command_id: int) 
     await making.make()
     client.reply(command_id, "subscribe", making.result)
     making.go_live()
+    streams.follow(client, channel, making.subscription)
     await making.announce()
 
 
@@ -80,6 +83,7 @@ def release(client: Client, channel: str) -> None:
     subscription = client.subscriptions.get(channel)
     if subscription is not None and not subscription.live:
         del client.subscriptions[channel]
+        subscription.close_feed()
         if subscription.settled is not None and not subscription.settled.done():
             subscription.settled.set_result(None)
 
@@ -88,11 +92,12 @@ async def authorize(client: Client, request: SubscribeRequest) -> Grant:
     """Decides whether a client may subscribe, and to what extent.
 
     The order: a private channel needs a token; then the token decides; then a user-limited name that lists the user;
-    then `allow_subscribe_for_*`, except for user-limited names; then `client.insecure`.
+    then the namespace's hook or stream, if it has one; then `allow_subscribe_for_*`, both except for user-limited names; then `client.insecure`.
 
     Raises:
-        ClientError: 102, 103, 107 or 109.
-        Disconnect: 3500.
+        ClientError: 102, 103, 107, 108, 109, or the application's.
+        Disconnect: 3500, or the application's.
+        HookError: the application cannot be asked.
     """
     channel, node = request.channel, client.node
     options = check_name(client, channel)
@@ -113,6 +118,10 @@ async def authorize(client: Client, request: SubscribeRequest) -> Grant:
         )
     elif limited and namespaces.lists_user(channel, client.user):
         pass
+    elif options.subscribe_proxy_enabled and not limited:
+        return granted(options, grant.history_meta_ttl_seconds, await ask_to_subscribe(client, request, options))
+    elif options.subscribe_stream_proxy_enabled and not limited:
+        return await streams.open_feed(client, request, options)
     elif not (may_subscribe(client, options) and not limited) and not node.client.insecure:
         raise ERROR_PERMISSION_DENIED
     return with_wishes(client, request, options, grant)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..fanout.hub import Channel, Group
 from ..interfaces import SubscriptionOverrides
 from ..node.settings import ChannelOptions
+
+if TYPE_CHECKING:
+    from .streams import Feed
 
 SERVER_SIDE = 1
 PRESENCE = 2
@@ -17,6 +21,7 @@ PUSH_JOIN_LEAVE = 8
 POSITIONED = 16
 CLIENT_SIDE_REFRESH = 32
 FROM_CONNECTION_TOKEN = 64
+BEING_REFRESHED = 128
 """Bits of Subscription.flags."""
 
 
@@ -38,6 +43,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         data: goes into the reply.
         client_side_refresh: the client renews an expiring subscription.
         from_connection_token: the connection token asked for it.
+        cache_empty_hook: name of the hook that is told of an empty cache; empty for none.
     """
 
     presence: bool = False
@@ -55,6 +61,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes = b""
     client_side_refresh: bool = True
     from_connection_token: bool = False
+    cache_empty_hook: str = ""
 
 
 def grant_of(options: ChannelOptions, history_meta_ttl_seconds: float, overrides: SubscriptionOverrides | None) -> Grant:
@@ -85,6 +92,8 @@ def grant_of(options: ChannelOptions, history_meta_ttl_seconds: float, overrides
         history_meta_ttl_seconds=history_meta_ttl_seconds,
         delta_types=tuple(options.allowed_delta_types),
         tags_filter=options.allow_tags_filter,
+        client_side_refresh=not options.sub_refresh_proxy_enabled,
+        cache_empty_hook=options.cache_empty_proxy_name if options.cache_empty_proxy_enabled else "",
     )
 
 
@@ -97,10 +106,11 @@ class Subscription:
         flags: SERVER_SIDE, PRESENCE, …
         info: channel info.
         expire_at: Unix seconds, 0 for never.
+        feed: the application's stream that feeds it, if there is one.
         settled: done when it is live or has failed, for those who have to wait for that.
     """
 
-    __slots__ = ("channel", "expire_at", "flags", "group", "info", "settled")
+    __slots__ = ("channel", "expire_at", "feed", "flags", "group", "info", "settled")
 
     def __init__(self, grant: Grant | None = None, flags: int = 0) -> None:
         self.channel: Channel | None = None
@@ -108,6 +118,7 @@ class Subscription:
         self.flags = flags
         self.info = b""
         self.expire_at = 0
+        self.feed: Feed | None = None
         self.settled: asyncio.Future[None] | None = None
         if grant is not None:
             self.apply(grant)
@@ -129,6 +140,12 @@ class Subscription:
     def live(self) -> bool:
         """Whether it gets publications."""
         return self.group is not None
+
+    def close_feed(self) -> None:
+        """Ends the stream that feeds it, if there is one."""
+        feed, self.feed = self.feed, None
+        if feed is not None:
+            feed.cancel()
 
     async def wait_settled(self) -> None:
         """Waits until a subscription on its way is live or has failed."""

@@ -43,6 +43,8 @@ async def unsubscribe(client: Client, request: UnsubscribeRequest, command_id: i
 def detach(client: Client, channel: str) -> Subscription | None:
     """Takes a subscription out of the connection and the hub, at once; returns it if it was live."""
     subscription = client.subscriptions.pop(channel, None)
+    if subscription is not None:
+        subscription.close_feed()
     if subscription is None or subscription.group is None or subscription.channel is None:
         return None
     entry, group = subscription.channel, subscription.group

@@ -13,6 +13,7 @@ from .map_broker import (
     StateFilter,
     StatePage,
 )
+from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
 from .presence import PresenceError, PresenceManager, PresenceStats
 from .tokens import (
     ConnectionClaims,
@@ -29,9 +30,11 @@ __all__ = [
     "Broker",
     "BrokerError",
     "BrokerEvents",
+    "Caller",
     "Clock",
     "ConnectionClaims",
     "Encoding",
+    "Forwarded",
     "HistoryFilter",
     "MapBroker",
     "MapBrokerEvents",
@@ -40,6 +43,9 @@ __all__ = [
     "MapResult",
     "MapRetention",
     "MapSweep",
+    "HookError",
+    "HookTable",
+    "Hooks",
     "PresenceError",
     "PresenceManager",
     "PresenceStats",

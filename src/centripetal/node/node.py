@@ -15,6 +15,8 @@ from ..interfaces import (
     Broker,
     Clock,
     HistoryFilter,
+    Hooks,
+    HookTable,
     PresenceManager,
     PresenceStats,
     PublishOptions,
@@ -53,6 +55,7 @@ class Node:
         client: the options `client.*`.
         namespaces: the options `channel.*`.
         tokens: verifies JSON Web Tokens, None when nothing does.
+        hooks: what the application decides.
         registry: authenticated connections.
         hub, interest, positions: channels with subscribers here.
         flusher: writes outboxes once a turn.
@@ -72,6 +75,7 @@ class Node:
         rpc: RpcSettings | None = None,
         node: NodeSettings | None = None,
         tokens: TokenVerifier | None = None,
+        hooks: Hooks | None = None,
         clock: Clock | None = None,
         version: str = "0.0.0",
     ) -> None:
@@ -85,6 +89,7 @@ class Node:
         self.name = self.settings.name or self.id
         self.clock: Clock = clock or SystemClock()
         self.tokens = tokens
+        self.hooks: Hooks = hooks or HookTable()
         self.broker = broker
         self.presence_manager = presence
         self.counters = Counters()

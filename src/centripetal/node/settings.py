@@ -143,6 +143,12 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
     sub_refresh_proxy_name: Annotated[str, Meta(description="Proxy to use; default = channel.proxy.sub_refresh.")] = (
         "default"
     )
+    cache_empty_proxy_enabled: Annotated[
+        bool, Meta(description="Ask backend to fill an empty channel in cache mode.")
+    ] = False
+    cache_empty_proxy_name: Annotated[str, Meta(description="Proxy to use; default = channel.proxy.cache_empty.")] = (
+        "default"
+    )
     subscribe_stream_proxy_enabled: Annotated[
         bool, Meta(description="Feed the subscription from a backend gRPC stream.")
     ] = False

@@ -101,6 +101,7 @@ class ChannelProxySettings(Struct, frozen=True, kw_only=True):
     publish: ProxySettings = field(default_factory=ProxySettings)
     sub_refresh: ProxySettings = field(default_factory=ProxySettings)
     subscribe_stream: ProxySettings = field(default_factory=ProxySettings)
+    cache_empty: ProxySettings = field(default_factory=ProxySettings)
     map_publish: ProxySettings = field(default_factory=ProxySettings)
     map_remove: ProxySettings = field(default_factory=ProxySettings)
     shared_poll_refresh: ProxySettings = field(default_factory=ProxySettings)

@@ -19,6 +19,7 @@ _PROXIES = {
     "subscribe_proxy": "channel.proxy.subscribe",
     "publish_proxy": "channel.proxy.publish",
     "sub_refresh_proxy": "channel.proxy.sub_refresh",
+    "cache_empty_proxy": "channel.proxy.cache_empty",
     "subscribe_stream_proxy": "channel.proxy.subscribe_stream",
 }
 
