@@ -14,8 +14,6 @@ from .options import Option, join, options_of
 from .schema import Config
 from .values import show
 
-_PROXY_OPTIONS = r"(?:subscribe|publish|sub_refresh|subscribe_stream)_proxy_(?:enabled|name|bidirectional)"
-
 UNBUILT: tuple[tuple[str, str], ...] = (
     (r"http_server\.tls_autocert\..*", "certificates by ACME"),
     (r"http_server\.http3\..*", "HTTP/3"),
@@ -25,9 +23,9 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"presence_manager\..*", "a presence manager apart from the engine"),
     (r"map_broker\..*", "map brokers"),
     (r"controller\..*", "controllers"),
-    (r"client\.proxy\..*|channel\.proxy\..*|rpc\.proxy\..*|proxies", "proxies"),
-    (r"rpc\.(?:without_namespace|namespaces\[\])\.proxy_(?:enabled|name)", "proxies"),
-    (rf"channel\.(?:without_namespace|namespaces\[\])\.{_PROXY_OPTIONS}", "proxies"),
+    (r"channel\.proxy\.(?:map_publish|map_remove)\..*", "proxies of maps"),
+    (r"channel\.(?:without_namespace|namespaces\[\])\.map\.(?:publish|remove)_proxy_(?:enabled|name)", "proxies of maps"),
+    (r"channel\.proxy\.shared_poll_refresh\..*", "shared polls"),
     (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
     (r"client\.(?:token|subscription_token)\.(?:jwks_public_endpoint|insecure_skip_jwks\w+)", "key sets (JWKS)"),
     (r"webtransport\..*", "WebTransport"),

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from ..interfaces import PublishOptions
 from ..interfaces.hooks import PublishAnswer
-from ..model import ClientError
 from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
     ERROR_BAD_REQUEST,
     ERROR_INTERNAL,
     ERROR_PERMISSION_DENIED,
-    forget_traceback,
 )
-from ..node.publication_format import check_publication_data
+from ..node.publication_format import check_publication_data, is_json
 from ..node.settings import ChannelOptions
 from ..protocol.commands import PublishRequest
 from ..protocol.results import PublishResult
@@ -78,17 +76,14 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
 
 
 async def decide(client: Client, request: PublishRequest, options: ChannelOptions) -> PublishAnswer:
-    """Asks the application what to publish; data that it puts in place of the client's must fit the format too.
+    """Asks the application what to publish; where data has to be JSON, what it puts in place of the client's must be, too.
 
     Raises:
         ClientError, Disconnect, HookError: as publish().
     """
     answer = await ask_to_publish(client, request, options)
-    if answer.data is not None and options.publication_data_format in ("json", "json_object"):
-        try:
-            check_publication_data(answer.data, options.publication_data_format)
-        except ClientError as error:
-            forget_traceback(error)
-            client.node.client_log.error("hook_data_refused", hook="publish", format=options.publication_data_format)
-            raise ERROR_INTERNAL from None
+    wanted = options.publication_data_format
+    if answer.data is not None and wanted in ("json", "json_object") and not is_json(answer.data):
+        client.node.client_log.error("hook_data_refused", hook="publish", format=wanted)
+        raise ERROR_INTERNAL
     return answer

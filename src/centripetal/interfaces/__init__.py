@@ -2,6 +2,7 @@
 
 from .broker import Broker, BrokerError, BrokerEvents, HistoryFilter, PublishOptions, PublishResult
 from .clock import Clock, SystemClock
+from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
 from .map_broker import (
     MapBroker,
     MapBrokerEvents,
@@ -13,7 +14,6 @@ from .map_broker import (
     StateFilter,
     StatePage,
 )
-from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
 from .presence import PresenceError, PresenceManager, PresenceStats
 from .tokens import (
     ConnectionClaims,
@@ -36,6 +36,9 @@ __all__ = [
     "Encoding",
     "Forwarded",
     "HistoryFilter",
+    "HookError",
+    "HookTable",
+    "Hooks",
     "MapBroker",
     "MapBrokerEvents",
     "MapPublishOptions",
@@ -43,9 +46,6 @@ __all__ = [
     "MapResult",
     "MapRetention",
     "MapSweep",
-    "HookError",
-    "HookTable",
-    "Hooks",
     "PresenceError",
     "PresenceManager",
     "PresenceStats",

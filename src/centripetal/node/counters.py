@@ -22,7 +22,7 @@ COMMAND_BUCKETS_SECONDS = (
 """Upper bounds of client commands' and ping-pong durations."""
 
 API_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of API calls' durations."""
+"""Upper bounds of the durations of calls of the API and of backends."""
 
 SURVEY_BUCKETS_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of surveys' durations."""
@@ -180,6 +180,7 @@ class Counters:
         api_duration: by (protocol, method); protocol is `http` or `grpc`.
         api_rpc_duration: by (protocol, rpc method).
         api_errors: by (protocol, method, code); errors inside a broadcast under `broadcast_publish`.
+        proxy_duration, proxy_errors, proxy_inflight: calls of the application's backend, by (protocol, event, name).
         http_requests: by (path of the endpoint, method, status), for `prometheus.instrument_http_handlers`.
     """
 
@@ -187,8 +188,9 @@ class Counters:
         "_pushes", "actions", "api_duration", "api_errors", "api_rpc_duration", "broadcast_duration",
         "command_duration", "connection_limit_refusals", "connections_accepted", "connections_inflight",
         "controls_received", "controls_sent", "http_requests", "joins_received", "joins_sent",
-        "leaves_received", "leaves_sent", "messages_received", "messages_sent",
-        "newcomers_turned_away", "outgoing_closes", "ping_pong_duration", "pub_sub_lag", "publications_received", "publications_sent",
+        "leaves_received", "leaves_sent", "messages_received", "messages_sent", "newcomers_turned_away",
+        "outgoing_closes", "ping_pong_duration", "proxy_duration", "proxy_errors", "proxy_inflight", "pub_sub_lag",
+        "publications_received", "publications_sent",
         "publish_suppressed", "recovered_publications", "recoveries", "reply_errors", "server_disconnects",
         "server_unsubscribes", "subscriptions_accepted", "subscriptions_inflight", "survey_duration",
     )
@@ -222,6 +224,9 @@ class Counters:
         self.api_duration: Family[tuple[str, str], Duration] = Family(lambda: Duration(API_BUCKETS_SECONDS))
         self.api_rpc_duration: Family[tuple[str, str], Duration] = Family(lambda: Duration(API_BUCKETS_SECONDS))
         self.api_errors: Tally[tuple[str, str, int]] = Tally()
+        self.proxy_duration: Family[tuple[str, str, str], Duration] = Family(lambda: Duration(API_BUCKETS_SECONDS))
+        self.proxy_errors: Tally[tuple[str, str, str]] = Tally()
+        self.proxy_inflight: Tally[tuple[str, str, str]] = Tally()
         self.http_requests: Tally[tuple[str, str, int]] = Tally()
         self._pushes: dict[tuple[Encoding, str], Traffic] = {}
 

@@ -46,11 +46,14 @@ _COUNTERS = (
            ("client_name",), True),
     _Shape("outgoing_closes", "transport_outgoing_close_count", "Close frames sent.", ("transport", "code")),
     _Shape("api_errors", "api_command_errors_total", "Errors of server API commands.", ("protocol", "method", "error")),
+    _Shape("proxy_errors", "proxy_errors", "Calls of the backend that failed.", ("protocol", "type", "name")),
 )
 _GAUGES = (
     _Shape("connections_inflight", "client_connections_inflight", "Open connections.",
            ("transport", "client_name", "client_version")),
     _Shape("subscriptions_inflight", "client_subscriptions_inflight", "Live subscriptions.", ("client_name",), True),
+    _Shape("proxy_inflight", "proxy_inflight_requests", "Calls of the backend on their way.",
+           ("protocol", "type", "name")),
 )
 _HTTP_REQUESTS = _Shape(
     "http_requests", "node_incoming_http_requests_total", "HTTP requests.", ("path", "method", "status")
@@ -68,6 +71,8 @@ _DURATIONS = (
     _Shape("survey_duration", "node_survey_duration_seconds", "Duration of surveys.", ("op",)),
     _Shape("command_duration", "client_command_duration_seconds", "Duration of client commands.", ("method",), True),
     _Shape("api_duration", "api_command_duration_seconds", "Duration of server API commands.", ("protocol", "method")),
+    _Shape("proxy_duration", "proxy_duration_seconds", "Duration of calls of the backend.",
+           ("protocol", "type", "name")),
     _Shape("api_rpc_duration", "api_rpc_duration_seconds", "Duration of server API rpc calls.", ("protocol", "method")),
 )
 _TRAFFIC = (

@@ -26,9 +26,12 @@ from ..config.unbuilt import closed_channels, refuse_unbuilt
 from ..model.errors import DISCONNECT_SHUTDOWN
 from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
+from ..outbound import HttpClient
+from ..proxies.table import ProxyTable
 from .build import build_node, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .grpc_doors import GrpcDoor, build_grpc_doors
+from .hooks import build_hooks
 from .tls import ServerTls
 from .transports import gate_of
 
@@ -112,6 +115,9 @@ class Server:
         self._reload = reload
         self._extra_routes = extra_routes
         self._shared: Shared
+        self._http = HttpClient()
+        self._hooks: ProxyTable
+        self._closing: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -120,6 +126,7 @@ class Server:
         self._tell_sources()
         raise_file_limit()
         self.node = build_node(config)
+        self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
         self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
@@ -175,11 +182,13 @@ class Server:
             config, applied, waiting = merge(self._loaded.config, loaded.config)
             tokens = token_verifier(config, self.node.clock)
             services = served(config, self._shared)
+            hooks = build_hooks(config, self._http, self.node.counters, self.node.clock, self._hooks)
             reconfigure_logging(config.log)
         except (ConfigError, TokenSettingsError, OSError) as error:
             logger.error("reload_refused", error=str(error))
             return
         self.node.reconfigure(config.client, config.channel, config.rpc, tokens)
+        self._swap_hooks(hooks)
         self._shared.admission.reconfigure(config.client.connection_limit, config.client.connection_rate_limit)
         for door, (routes, app) in zip(self.doors, services, strict=True):
             door.listener.serve(routes, app)
@@ -191,6 +200,13 @@ class Server:
         if waiting:
             logger.warning("reload_incomplete", reason="these options change at a restart only", options=waiting)
         logger.info("reloaded", options=applied)
+
+    def _swap_hooks(self, hooks: ProxyTable) -> None:
+        """New calls go to the proxies of the new configuration; those on their way end where they began."""
+        self.node.hooks = self._hooks = hooks
+        task = asyncio.get_running_loop().create_task(hooks.close_unused())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _shut_down(self) -> int:
         """Stops accepting, says goodbye to the clients, and ends; all within `shutdown.timeout`."""
@@ -207,6 +223,8 @@ class Server:
                 for grpc_door in self.grpc_doors:
                     await grpc_door.listener.stop(GRPC_GRACE_SECONDS)
                 await self.node.stop()
+                await self._hooks.close()
+                await self._http.close()
         except TimeoutError:
             logger.critical("shutdown timeout reached")
             return 1

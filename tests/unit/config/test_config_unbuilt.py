@@ -111,7 +111,6 @@ def test_items_of_lists_are_looked_at() -> None:
     assert "channel.namespaces[0].shared_poll.refresh_interval" in of(
         CENTRIPETAL_CHANNEL_NAMESPACES="ab", CENTRIPETAL_CHANNEL_NAMESPACES_AB_SHARED_POLL_REFRESH_INTERVAL="1s"
     )
-    assert "proxies" in of(CENTRIPETAL_PROXIES="ab")
 
 
 def test_map_namespaces_are_told_of() -> None:

@@ -1,0 +1,312 @@
+"""Answers of a backend: how they look on the wire, what is accepted of them, and what they mean.
+
+One set of types serves both protocols: JSON is decoded into them, Protobuf messages are read into them. The backend is
+not trusted: whatever is of a wrong type, out of range or not decodable is a HookError.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from ..interfaces import HookError, SubscriptionOverrides
+from ..interfaces.hooks import (
+    CACHE_EMPTY,
+    CONNECT,
+    PUBLISH,
+    REFRESH,
+    RPC,
+    SUB_REFRESH,
+    SUBSCRIBE,
+    SUBSCRIBE_STREAM,
+    CacheEmptyAnswer,
+    ConnectAnswer,
+    Event,
+    PublishAnswer,
+    RefreshAnswer,
+    RpcAnswer,
+    SubRefreshAnswer,
+    SubscribeAnswer,
+)
+from ..model import ClientError, Disconnect
+from ..protocol.commands import UINT64_MAX
+
+NO_DATA = Raw(b"")
+MAX_REASON_BYTES = 123
+"""What fits into the close frame of a WebSocket."""
+
+ERROR_CODES = range(100, 5000)
+DISCONNECT_CODES = range(3000, 5000)
+"""Codes that clients understand; those of applications are meant to be 400–1999 and 4000–4999."""
+
+R = TypeVar("R")
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Uint32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Uint64 = Annotated[int, Meta(ge=0)]
+
+
+class Error(Struct, frozen=True):
+    """The client gets an error reply (wire name `Error`)."""
+
+    code: Uint32 = 0
+    message: str = ""
+    temporary: bool = False
+
+
+class DisconnectAdvice(Struct, frozen=True):
+    """The client is disconnected (wire name `Disconnect`)."""
+
+    code: Uint32 = 0
+    reason: str = ""
+
+
+class Flag(Struct, frozen=True):
+    """A replaced option (wire name `BoolValue`)."""
+
+    value: bool = False
+
+
+class Override(Struct, frozen=True):
+    """Replaced namespace options (wire name `SubscribeOptionOverride`)."""
+
+    presence: Flag | None = None
+    join_leave: Flag | None = None
+    force_recovery: Flag | None = None
+    force_positioning: Flag | None = None
+    force_push_join_leave: Flag | None = None
+
+
+class SubscribeResult(Struct, frozen=True):
+    """Wire names `SubscribeResult` and, with cache_recover, `SubscribeOptions`."""
+
+    expire_at: Int64 = 0
+    info: Raw = NO_DATA
+    b64info: str = ""
+    data: Raw = NO_DATA
+    b64data: str = ""
+    override: Override | None = None
+    cache_recover: bool = False
+
+
+class ConnectResult(Struct, frozen=True):
+    """Wire name `ConnectResult`."""
+
+    user: str = ""
+    expire_at: Int64 = 0
+    info: Raw = NO_DATA
+    b64info: str = ""
+    data: Raw = NO_DATA
+    b64data: str = ""
+    channels: tuple[str, ...] = ()
+    subs: dict[str, SubscribeResult] = {}
+    meta: Raw = NO_DATA
+
+
+class RefreshResult(Struct, frozen=True):
+    """Wire name `RefreshResult`."""
+
+    expired: bool = False
+    expire_at: Int64 = 0
+    info: Raw = NO_DATA
+    b64info: str = ""
+    meta: Raw = NO_DATA
+
+
+class RpcResult(Struct, frozen=True):
+    """Wire name `RPCResult`."""
+
+    data: Raw = NO_DATA
+    b64data: str = ""
+
+
+class PublishResult(Struct, frozen=True):
+    """Wire name `PublishResult`."""
+
+    data: Raw = NO_DATA
+    b64data: str = ""
+    skip_history: bool = False
+    tags: dict[str, str] = {}
+    idempotency_key: str = ""
+    delta: bool = False
+    version: Uint64 = 0
+    version_epoch: str = ""
+
+
+class SubRefreshResult(Struct, frozen=True):
+    """Wire name `SubRefreshResult`."""
+
+    expired: bool = False
+    expire_at: Int64 = 0
+    info: Raw = NO_DATA
+    b64info: str = ""
+
+
+class CacheEmptyResult(Struct, frozen=True):
+    """Wire name `NotifyCacheEmptyResult`."""
+
+    populated: bool = False
+
+
+class Response(Struct, Generic[R], frozen=True):
+    """What a backend answers; a disconnect counts before an error, an error before a result."""
+
+    result: R | None = None
+    error: Error | None = None
+    disconnect: DisconnectAdvice | None = None
+
+
+def payload(raw: Raw, encoded: str) -> bytes:
+    """Returns a value that comes as JSON (`data`, `info`) or as Base64 (`b64data`, `b64info`), which wins.
+
+    Raises:
+        HookError: the Base64 is wrong.
+    """
+    if not encoded:
+        return bytes(raw)
+    try:
+        return binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError:
+        raise HookError("the answer holds Base64 that cannot be decoded") from None
+
+
+def _overrides(override: Override | None) -> SubscriptionOverrides | None:
+    if override is None:
+        return None
+    values = {name: getattr(override, name) for name in Override.__struct_fields__}
+    return SubscriptionOverrides(**{name: flag.value for name, flag in values.items() if flag is not None})
+
+
+def _connect(result: ConnectResult) -> ConnectAnswer:
+    return ConnectAnswer(
+        user=result.user,
+        expire_at=result.expire_at,
+        info=payload(result.info, result.b64info),
+        data=payload(result.data, result.b64data),
+        channels=result.channels,
+        subs={channel: subscribe_answer(options) for channel, options in result.subs.items()},
+        meta=bytes(result.meta),
+    )
+
+
+def subscribe_answer(result: SubscribeResult) -> SubscribeAnswer:
+    """Returns what a result allows; raises as payload()."""
+    return SubscribeAnswer(
+        expire_at=result.expire_at,
+        info=payload(result.info, result.b64info),
+        data=payload(result.data, result.b64data),
+        overrides=_overrides(result.override),
+        cache_recover=result.cache_recover,
+    )
+
+
+def _refresh(result: RefreshResult) -> RefreshAnswer:
+    info = payload(result.info, result.b64info)
+    return RefreshAnswer(expired=result.expired, expire_at=result.expire_at, info=info, meta=bytes(result.meta))
+
+
+def _sub_refresh(result: SubRefreshResult) -> SubRefreshAnswer:
+    info = payload(result.info, result.b64info)
+    return SubRefreshAnswer(expired=result.expired, expire_at=result.expire_at, info=info)
+
+
+def _publish(result: PublishResult) -> PublishAnswer:
+    if result.version > UINT64_MAX:
+        raise HookError("the answer holds a version beyond 64 bits")
+    data = bytes(result.data) or (payload(NO_DATA, result.b64data) if result.b64data else None)
+    return PublishAnswer(
+        data=data,
+        skip_history=result.skip_history,
+        tags=result.tags,
+        idempotency_key=result.idempotency_key,
+        delta=result.delta,
+        version=result.version,
+        version_epoch=result.version_epoch,
+    )
+
+
+class Wire(Struct, frozen=True):
+    """How one event is asked and answered on the wire.
+
+    Attributes:
+        rpc: method of the gRPC service; empty where it is a stream (see grpc_stream).
+        request: message of the gRPC request.
+        result: type of `result`.
+        answer: makes a hook's answer of a result.
+        names_user: `user` is in every JSON request, also when empty.
+    """
+
+    rpc: str
+    request: str
+    result: type[Any]
+    answer: Callable[[Any], Any]
+    names_user: bool = True
+
+
+WIRE: dict[str, Wire] = {
+    CONNECT.name: Wire("Connect", "ConnectRequest", ConnectResult, _connect, False),
+    REFRESH.name: Wire("Refresh", "RefreshRequest", RefreshResult, _refresh),
+    RPC.name: Wire("RPC", "RPCRequest", RpcResult, lambda result: RpcAnswer(data=payload(result.data, result.b64data))),
+    SUBSCRIBE.name: Wire("Subscribe", "SubscribeRequest", SubscribeResult, subscribe_answer),
+    SUBSCRIBE_STREAM.name: Wire("", "SubscribeRequest", SubscribeResult, lambda stream: stream),
+    PUBLISH.name: Wire("Publish", "PublishRequest", PublishResult, _publish),
+    SUB_REFRESH.name: Wire("SubRefresh", "SubRefreshRequest", SubRefreshResult, _sub_refresh),
+    CACHE_EMPTY.name: Wire(
+        "NotifyCacheEmpty", "NotifyCacheEmptyRequest", CacheEmptyResult,
+        lambda result: CacheEmptyAnswer(populated=result.populated), False,
+    ),
+}  # fmt: skip
+"""By event; the events of maps and shared polls are rows of their own when they come."""
+
+
+def answer_of(event: Event[Any, Any], response: Response[Any]) -> Any:
+    """Returns a hook's answer, None without a result.
+
+    Raises:
+        ClientError, Disconnect: the backend wants the client to get them.
+        HookError: a code or value makes no sense.
+    """
+    if event.obeys_errors:
+        if response.disconnect is not None:
+            raise disconnect_of(response.disconnect)
+        if response.error is not None:
+            raise error_of(response.error)
+    return None if response.result is None else WIRE[event.name].answer(response.result)
+
+
+def error_of(error: Error) -> ClientError:
+    """Returns the error reply that a backend wants.
+
+    Raises:
+        HookError: the code is none.
+    """
+    if error.code not in ERROR_CODES:
+        raise HookError(f"the answer holds the error code {error.code}, which is not in 100–4999")
+    return ClientError(error.code, error.message, error.temporary)
+
+
+def disconnect_of(disconnect: DisconnectAdvice) -> Disconnect:
+    """Returns the disconnect that a backend wants; a longer reason than a close frame has room for is cut.
+
+    Raises:
+        HookError: the code is none.
+    """
+    if disconnect.code not in DISCONNECT_CODES:
+        raise HookError(f"the answer holds the disconnect code {disconnect.code}, which is not in 3000–4999")
+    reason = disconnect.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    return Disconnect(disconnect.code, reason)
+
+
+def response_type(event: Event[Any, Any]) -> Any:
+    """Returns the type of whole answers of an event."""
+    generic: Any = Response
+    return generic[WIRE[event.name].result]
+
+
+def describe_mismatch(error: msgspec.ValidationError) -> str:
+    """Returns where an answer has a wrong type; the library's own text may quote values."""
+    _, found, path = str(error).rpartition(" - at ")
+    return f"the answer has a wrong type at {path[:64]}" if found else "the answer is not an object"

@@ -1,0 +1,134 @@
+"""The hooks of a configuration: which events are asked of which backend (`client.proxy`, `channel.proxy`, …)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..config import Config, ConfigError
+from ..config.pem import read_pem
+from ..config.rules.proxies import DEFAULT_PROXY
+from ..interfaces import Clock
+from ..interfaces.hooks import (
+    CACHE_EMPTY,
+    CONNECT,
+    PUBLISH,
+    REFRESH,
+    RPC,
+    SUB_REFRESH,
+    SUBSCRIBE,
+    SUBSCRIBE_STREAM,
+    Event,
+)
+from ..model.tls import TlsSettings
+from ..node.counters import Counters
+from ..node.settings import RpcNamespaceSettings, RpcOptions
+from ..outbound import HttpClient
+from ..proxies.settings import ProxySettings
+from ..proxies.table import ProxyTable
+
+_PEM_OPTIONS = ("cert_pem", "key_pem", "server_ca_pem")
+_NAMESPACE_EVENTS: tuple[tuple[Event[Any, Any], str], ...] = (
+    (SUBSCRIBE, "subscribe"),
+    (PUBLISH, "publish"),
+    (SUB_REFRESH, "sub_refresh"),
+    (SUBSCRIBE_STREAM, "subscribe_stream"),
+    (CACHE_EMPTY, "cache_empty"),
+)
+"""Events with options `…_proxy_enabled` and `…_proxy_name` of namespaces, and a default in `channel.proxy`."""
+
+
+class Use(NamedTuple):
+    """A proxy that is asked about an event.
+
+    Attributes:
+        event: which.
+        name: under which namespaces find it.
+        path: where its options are.
+        settings: its options.
+    """
+
+    event: Event[Any, Any]
+    name: str
+    path: str
+    settings: ProxySettings
+
+
+def build_hooks(
+    config: Config, http: HttpClient, counters: Counters, clock: Clock, previous: ProxyTable | None = None
+) -> ProxyTable:
+    """Returns the hooks that a configuration asks for. Needs a running event loop.
+
+    Args:
+        config: validated.
+        http: makes the calls over HTTP.
+        counters: what metrics read.
+        clock: for the rate of log entries.
+        previous: those that run; what has not changed goes on.
+
+    Raises:
+        ConfigError: an option of a proxy cannot be used.
+    """
+    table = ProxyTable(http, counters, clock, previous)
+    for use in uses(config):
+        try:
+            table.add_proxy(use.event, with_pem_texts(use.settings), use.name)
+        except ValueError as error:
+            raise ConfigError(f"{use.path}.{error}") from error
+        except ImportError as error:
+            raise ConfigError(
+                f"{use.path}.endpoint: needs the package {error.name or 'grpcio'}, which is not installed: "
+                "pip install 'centripetal[grpc]'"
+            ) from error
+    return table
+
+
+def uses(config: Config) -> Iterator[Use]:
+    """Yields the proxies that are enabled; one that several namespaces name comes several times."""
+    named = {proxy.name: (f"proxies[{index}]", proxy) for index, proxy in enumerate(config.proxies)}
+
+    def use(event: Event[Any, Any], name: str, path: str, default: ProxySettings) -> Use:
+        name = name or DEFAULT_PROXY
+        path, settings = (path, default) if name == DEFAULT_PROXY else named[name]
+        return Use(event, name, path, settings)
+
+    clients = config.client.proxy
+    for event, path, proxy in ((CONNECT, "connect", clients.connect), (REFRESH, "refresh", clients.refresh)):
+        if proxy.enabled:
+            yield Use(event, DEFAULT_PROXY, f"client.proxy.{path}", proxy)
+    for options in (config.channel.without_namespace, *config.channel.namespaces):
+        for event, kind in _NAMESPACE_EVENTS:
+            if getattr(options, f"{kind}_proxy_enabled"):
+                default = getattr(config.channel.proxy, kind)
+                yield use(event, getattr(options, f"{kind}_proxy_name"), f"channel.proxy.{kind}", default)
+    calls: tuple[RpcOptions | RpcNamespaceSettings, ...] = (config.rpc.without_namespace, *config.rpc.namespaces)
+    for methods in calls:
+        if methods.proxy_enabled:
+            yield use(RPC, methods.proxy_name, "rpc.proxy", config.rpc.proxy)
+
+
+def with_pem_texts(settings: ProxySettings) -> ProxySettings:
+    """Returns the settings with certificates read from where the options say.
+
+    Raises:
+        ValueError: one cannot be read; the text begins with the option.
+    """
+    kinds = {}
+    for kind in ("http", "grpc"):
+        section = getattr(settings, kind)
+        if section.tls.enabled:
+            kinds[kind] = msgspec.structs.replace(section, tls=_read(section.tls, f"{kind}.tls"))
+    return msgspec.structs.replace(settings, **kinds) if kinds else settings
+
+
+def _read(tls: TlsSettings, path: str) -> TlsSettings:
+    texts = {}
+    for option in _PEM_OPTIONS:
+        if value := getattr(tls, option):
+            try:
+                texts[option] = read_pem(value)
+            except ValueError as error:
+                raise ValueError(f"{path}.{option}: {error}") from None
+    return msgspec.structs.replace(tls, **texts)
