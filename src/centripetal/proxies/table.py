@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from ..interfaces import Clock, HookTable
 from ..interfaces.hooks import DEFAULT_HOOK, SUBSCRIBE_STREAM, Event, Forwarding
-from ..model.tls import TlsSettings
 from ..node.counters import Counters
 from ..node.limited_log import LimitedLogger
 from ..outbound import HttpClient, TargetSettings
 from .http import HttpBackend
 from .proxy import Backend, Proxy
 from .settings import ProxySettings
-from .tls import client_context
+from .tls import client_context, with_pem_texts
 
 if TYPE_CHECKING:
     from .grpc_backend import GrpcChannels
@@ -58,7 +56,7 @@ class ProxyTable(HookTable):
 
         Args:
             event: what.
-            settings: whom; PEM options are texts by now.
+            settings: whom.
             name: as namespaces name it.
 
         Raises:
@@ -68,6 +66,7 @@ class ProxyTable(HookTable):
         key = (event.name, name)
         if key in self._proxies:
             return
+        settings = with_pem_texts(settings)
         proxy = self._unchanged(key, settings) or self._make(event, settings, name)
         self._proxies[key] = (settings, proxy)
         if proxy.backend.protocol == "grpc":
@@ -124,13 +123,6 @@ def _target(settings: ProxySettings) -> TargetSettings:
     tls = settings.http.tls
     return TargetSettings(
         timeout_seconds=settings.timeout,
-        tls=_context(tls) if tls.enabled else None,
+        tls=client_context(tls) if tls.enabled else None,
         server_name=tls.server_name if tls.enabled else "",
     )
-
-
-def _context(tls: TlsSettings) -> ssl.SSLContext:
-    try:
-        return client_context(tls)
-    except ValueError as error:
-        raise ValueError(f"http.tls.{error}") from None

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import tempfile
+from typing import Any
 
+import msgspec
+
+from ..model.certificates import Certificates, load_authorities, pem_of
 from ..model.tls import TlsSettings
+from .settings import ProxySettings
+
+_PEM_OPTIONS = ("cert_pem", "key_pem", "server_ca_pem")
+
+
+def with_pem_texts(settings: ProxySettings) -> ProxySettings:
+    """Returns the settings with the certificates themselves, read from where the options say.
+
+    Raises:
+        ValueError: one cannot be read; the text begins with the option.
+    """
+    kinds: dict[str, Any] = {}
+    for kind in ("http", "grpc"):
+        section = getattr(settings, kind)
+        if section.tls.enabled:
+            try:
+                texts = {option: pem_of(section.tls, option) for option in _PEM_OPTIONS}
+            except ValueError as error:
+                raise ValueError(f"{kind}.tls.{error}") from None
+            kinds[kind] = msgspec.structs.replace(section, tls=msgspec.structs.replace(section.tls, **texts))
+    return msgspec.structs.replace(settings, **kinds) if kinds else settings
 
 
 def client_context(tls: TlsSettings) -> ssl.SSLContext:
@@ -19,29 +42,14 @@ def client_context(tls: TlsSettings) -> ssl.SSLContext:
         ValueError: a certificate or key cannot be used; the text begins with the option.
     """
     try:
-        context = ssl.create_default_context(cadata=tls.server_ca_pem or None)
-    except (ssl.SSLError, ValueError):
-        raise ValueError("server_ca_pem: holds no certificate that can be used") from None
-    if tls.cert_pem or tls.key_pem:
-        _load_own(context, tls)
+        context = ssl.create_default_context() if not tls.server_ca_pem else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if tls.server_ca_pem:
+            load_authorities(context, tls.server_ca_pem, "server_ca_pem")
+        if tls.cert_pem or tls.key_pem:
+            Certificates(tls.cert_pem.encode(), tls.key_pem.encode()).load_into(context)
+    except ValueError as error:
+        raise ValueError(f"http.tls.{error}") from None
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _load_own(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    # The library takes files only: one that nobody else may read, gone in a moment.
-    descriptor, path = tempfile.mkstemp(prefix="centripetal-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii", errors="replace") as file:
-            file.write(f"{tls.cert_pem}\n{tls.key_pem}\n")
-        context.load_cert_chain(path, password=_refuse_password)
-    except (ssl.SSLError, ValueError):
-        raise ValueError("cert_pem: certificate and key cannot be used together") from None
-    finally:
-        os.unlink(path)
-
-
-def _refuse_password() -> str:
-    raise ValueError("the key needs a password")

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import msgspec
-
 from ..config import Config, ConfigError
-from ..config.pem import read_pem
 from ..config.rules.proxies import DEFAULT_PROXY
 from ..interfaces import Clock
 from ..interfaces.hooks import (
@@ -22,14 +19,12 @@ from ..interfaces.hooks import (
     SUBSCRIBE_STREAM,
     Event,
 )
-from ..model.tls import TlsSettings
 from ..node.counters import Counters
 from ..node.settings import RpcNamespaceSettings, RpcOptions
 from ..outbound import HttpClient
 from ..proxies.settings import ProxySettings
 from ..proxies.table import ProxyTable
 
-_PEM_OPTIONS = ("cert_pem", "key_pem", "server_ca_pem")
 _NAMESPACE_EVENTS: tuple[tuple[Event[Any, Any], str], ...] = (
     (SUBSCRIBE, "subscribe"),
     (PUBLISH, "publish"),
@@ -74,7 +69,7 @@ def build_hooks(
     table = ProxyTable(http, counters, clock, previous)
     for use in uses(config):
         try:
-            table.add_proxy(use.event, with_pem_texts(use.settings), use.name)
+            table.add_proxy(use.event, use.settings, use.name)
         except ValueError as error:
             raise ConfigError(f"{use.path}.{error}") from error
         except ImportError as error:
@@ -107,28 +102,3 @@ def uses(config: Config) -> Iterator[Use]:
     for methods in calls:
         if methods.proxy_enabled:
             yield use(RPC, methods.proxy_name, "rpc.proxy", config.rpc.proxy)
-
-
-def with_pem_texts(settings: ProxySettings) -> ProxySettings:
-    """Returns the settings with certificates read from where the options say.
-
-    Raises:
-        ValueError: one cannot be read; the text begins with the option.
-    """
-    kinds = {}
-    for kind in ("http", "grpc"):
-        section = getattr(settings, kind)
-        if section.tls.enabled:
-            kinds[kind] = msgspec.structs.replace(section, tls=_read(section.tls, f"{kind}.tls"))
-    return msgspec.structs.replace(settings, **kinds) if kinds else settings
-
-
-def _read(tls: TlsSettings, path: str) -> TlsSettings:
-    texts = {}
-    for option in _PEM_OPTIONS:
-        if value := getattr(tls, option):
-            try:
-                texts[option] = read_pem(value)
-            except ValueError as error:
-                raise ValueError(f"{path}.{option}: {error}") from None
-    return msgspec.structs.replace(tls, **texts)
