@@ -15,7 +15,6 @@ from .schema import Config
 from .values import show
 
 UNBUILT: tuple[tuple[str, str], ...] = (
-    (r"http_server\.tls_autocert\..*", "certificates by ACME"),
     (r"http_server\.http3\..*", "HTTP/3"),
     (r"http_server\.h2c_external", "cleartext HTTP/2"),
     (r"engine\.type|engine\.redis\..*", "the Redis engine"),

@@ -130,9 +130,10 @@ class Server:
         self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
-        self.tls = ServerTls(config)
+        self.tls = ServerTls(config, self.node.clock)
         self.node.ticker.every_second.append(self.tls.every_second)
         await self.node.start()
+        await self.tls.start()
         gate = gate_of(self.node)
         for door in self.doors:
             await door.listener.start(door.address, door.port, tls=self.tls.context_of(door.name), gate=gate)
@@ -222,6 +223,7 @@ class Server:
                     await door.listener.close()
                 for grpc_door in self.grpc_doors:
                     await grpc_door.listener.stop(GRPC_GRACE_SECONDS)
+                await self.tls.stop()
                 await self.node.stop()
                 await self._hooks.close()
                 await self._http.close()

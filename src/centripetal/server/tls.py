@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
 
 from ..config import Config, ConfigError
-from ..transports.settings import HttpServerSettings
+from ..interfaces import Clock
+from ..transports.addresses import split_address
+from ..transports.settings import AutocertSettings, HttpServerSettings
 from ..transports.tls import HTTP_1, ListenerTls
+
+if TYPE_CHECKING:
+    from ..transports.autocert.autocert import Autocert
+
+DIRECTORY_VARIABLE = "ACME_DIRECTORY_URL"
+"""Environment variable with the address of another ACME server than Let's Encrypt."""
+
+_log = structlog.get_logger("centripetal.tls")
 
 
 class ServerTls:
     """TLS of the HTTP listeners.
 
-    The internal one has its own certificate if `internal_tls` is enabled, else that of the external one, or none at
-    all with `tls_external`.
+    The external one has its certificate from ACME if `tls_autocert` is enabled, else by `tls`. The internal one has its
+    own if `internal_tls` is enabled, else that of the external one, or none at all with `tls_external`.
 
     Args:
         config: the configuration.
+        clock: tells when certificates are due.
         alpn: protocols in order of preference.
 
     Raises:
-        ConfigError: a certificate cannot be used.
+        ConfigError: a certificate cannot be used, or a package is missing.
+        OSError: the cache of certificates cannot be used.
     """
 
-    def __init__(self, config: Config, alpn: Sequence[str] = HTTP_1) -> None:
+    def __init__(self, config: Config, clock: Clock, alpn: Sequence[str] = HTTP_1) -> None:
         server = config.http_server
+        self._autocert_settings = server.tls_autocert
+        self._autocert: Autocert | None = None
+        self._external: ListenerTls | None = None
+        if server.tls_autocert.enabled:
+            self._autocert = _autocert(server.tls_autocert, clock, alpn)
+            if server.tls.enabled:
+                _log.warning("tls_unused", option="http_server.tls", reason="tls_autocert is enabled")
+        else:
+            self._external = _listener_tls("tls", server, alpn)
         self._external_only = server.tls_external
-        self._external = _listener_tls("tls", server, alpn)
         self._internal = _listener_tls("internal_tls", server, alpn)
 
     def context_of(self, door: str) -> ssl.SSLContext | None:
@@ -41,18 +65,34 @@ class ServerTls:
                 return self._internal.context
             if self._external_only:
                 return None
-        return self._external.context if self._external is not None else None
+        used = self._autocert or self._external
+        return used.context if used is not None else None
+
+    async def start(self) -> None:
+        """Begins to obtain certificates.
+
+        Raises:
+            OSError: the address for ACME's challenges cannot be bound.
+        """
+        if self._autocert is not None:
+            address = split_address(self._autocert_settings.http_addr) if self._autocert_settings.http else ("", 0)
+            await self._autocert.start(*address)
+
+    async def stop(self) -> None:
+        """Ends it."""
+        if self._autocert is not None:
+            await self._autocert.stop()
 
     def reload(self, config: Config) -> None:
-        """Reads all certificates anew, from where a configuration says now."""
+        """Reads the certificates anew that are in files, from where a configuration says now."""
         if self._external is not None:
-            self._external.reload(config.http_server.tls if config.http_server.tls.enabled else None)
+            self._external.reload(config.http_server.tls)
         if self._internal is not None:
-            self._internal.reload(config.http_server.internal_tls if config.http_server.internal_tls.enabled else None)
+            self._internal.reload(config.http_server.internal_tls)
 
     def every_second(self) -> None:
-        """Looks whether files have changed."""
-        for tls in (self._external, self._internal):
+        """Looks whether files have changed, and whether certificates are due."""
+        for tls in (self._autocert, self._external, self._internal):
             if tls is not None:
                 tls.every_second()
 
@@ -65,3 +105,15 @@ def _listener_tls(name: str, server: HttpServerSettings, alpn: Sequence[str]) ->
         return ListenerTls(f"http_server.{name}", settings, alpn)
     except ValueError as error:
         raise ConfigError(f"http_server.{name}.{error}") from error
+
+
+def _autocert(settings: AutocertSettings, clock: Clock, alpn: Sequence[str]) -> Autocert:
+    try:
+        from ..transports.autocert.authority import LETS_ENCRYPT
+        from ..transports.autocert.autocert import Autocert
+    except ImportError as error:
+        raise ConfigError(
+            f"http_server.tls_autocert.enabled: needs the package {error.name or 'acme'}, which is not installed: "
+            "pip install 'centripetal[acme]'"
+        ) from error
+    return Autocert(settings, clock, os.environ.get(DIRECTORY_VARIABLE) or LETS_ENCRYPT, alpn=alpn)

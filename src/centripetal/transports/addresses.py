@@ -12,3 +12,19 @@ def remote_address(transport: asyncio.BaseTransport) -> str:
         host = str(peer[0])
         return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"
     return ""
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Returns host and port of `host:port`; the host is empty in `:port`, and may be an IPv6 address in brackets.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
+        raise ValueError("is not of the form host:port or :port")
+    return host, int(port)

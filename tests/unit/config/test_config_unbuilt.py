@@ -40,6 +40,7 @@ BUILT_SECTIONS = (
     "http_server.tls.",
     "http_server.internal_tls.",
     "http_server.tls_external",
+    "http_server.tls_autocert.",
 )
 UNBUILT_SECTIONS = (
     "webtransport.",

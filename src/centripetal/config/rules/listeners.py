@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from centripetal.model.certificates import pem_of, read_certificates
 from centripetal.model.tls import TlsSettings
+from centripetal.transports.addresses import split_address
+from centripetal.transports.autocert.names import host_name
+from centripetal.transports.settings import AutocertSettings
 from centripetal.transports.tls import server_context
 
 from ..errors import ConfigError
@@ -33,10 +36,13 @@ def check_listeners(config: Config) -> None:
         check_tls("uni_grpc.tls", config.uni_grpc.tls)
     if server.h2c_external and internal_port == server.port:
         raise ConfigError("http_server.h2c_external: needs an http_server.internal_port of its own")
-    if server.h2c_external and server.tls.enabled:
-        raise ConfigError("http_server.h2c_external: cannot go together with http_server.tls.enabled")
+    for section in ("tls", "tls_autocert"):
+        if server.h2c_external and getattr(server, section).enabled:
+            raise ConfigError(f"http_server.h2c_external: cannot go together with http_server.{section}.enabled")
     check_tls("http_server.tls", server.tls)
     check_tls("http_server.internal_tls", server.internal_tls)
+    if server.tls_autocert.enabled:
+        _check_autocert(server.tls_autocert)
     if server.http3.enabled and not server.tls.enabled:
         raise ConfigError("http_server.http3.enabled: needs http_server.tls.enabled, and no tls_autocert")
     if server.http3.enabled and server.tls_autocert.enabled:
@@ -82,6 +88,28 @@ def check_tls(path: str, tls: TlsSettings) -> None:
         server_context(read_certificates(tls))
     except ValueError as error:
         raise ConfigError(f"{path}.{error}") from error
+
+
+def _check_autocert(settings: AutocertSettings) -> None:
+    path = "http_server.tls_autocert"
+    names = set()
+    for index, name in enumerate(settings.host_whitelist):
+        try:
+            names.add(host_name(name))
+        except ValueError as error:
+            raise ConfigError(f"{path}.host_whitelist[{index}]: {show(name)} {error}") from error
+    if settings.server_name:
+        try:
+            name = host_name(settings.server_name)
+        except ValueError as error:
+            raise ConfigError(f"{path}.server_name: {show(settings.server_name)} {error}") from error
+        if names and name not in names:
+            raise ConfigError(f"{path}.server_name: {show(settings.server_name)} is not in host_whitelist")
+    if settings.http:
+        try:
+            split_address(settings.http_addr)
+        except ValueError as error:
+            raise ConfigError(f"{path}.http_addr: {show(settings.http_addr)} {error}") from error
 
 
 def _check_paths(config: Config, *, same_listener: bool) -> None:
