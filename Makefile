@@ -19,7 +19,7 @@ SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node clients-browser \
-	autobahn fuzz churn bench lock clean
+	autobahn acme fuzz churn bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -62,6 +62,9 @@ clients-browser: $(INSTALLED) $(NODE_MODULES)
 
 autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite (ARGS=--quick leaves out the long cases)
 	tests/autobahn/run $(ARGS)
+
+acme: $(DEVELOPMENT) ## Obtain certificates from a local ACME server (needs Go, which builds it)
+	$(BIN)/python tests/run_acme.py $(ARGS)
 
 fuzz: $(DEVELOPMENT) ## Feed the parsers with hostile input for FUZZ_SECONDS seconds
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tests/run_fuzz.py

@@ -35,6 +35,10 @@ def room(**options: Any) -> dict[str, Any]:
     return {"channel": {"namespaces": [{"name": "room", **options}]}}
 
 
+def autocert(**options: Any) -> dict[str, Any]:
+    return {"http_server": {"tls_autocert": {"enabled": True, **options}}}
+
+
 HISTORY = {"history_size": 5, "history_ttl": "60s"}
 POLL = {"shared_poll": {"hmac_secret_key": "k"}}
 BACKEND = {"endpoint": "http://localhost:1"}
@@ -51,6 +55,11 @@ KAFKA = {"brokers": ["a"], "topics": ["t"], "consumer_group": "g"}
         ({"http_server": {"h2c_external": True}}, "http_server.h2c_external"),
         ({"http_server": {"tls": {"enabled": True}}}, "http_server.tls.cert_pem"),
         ({"http_server": {"tls": {"enabled": True, "cert_pem": "/nowhere", "key_pem": "x"}}}, "cert_pem"),
+        (autocert(host_whitelist=["a.test", "*.b.test"]), 'host_whitelist[1]: "*.b.test" is not the full name'),
+        (autocert(server_name="localhost"), 'tls_autocert.server_name: "localhost" is not the full name'),
+        (autocert(host_whitelist=["a.test"], server_name="b.test"), 'server_name: "b.test" is not in host_whitelist'),
+        (autocert(http=True, http_addr="80"), 'tls_autocert.http_addr: "80" is not of the form'),
+        ({"http_server": {**autocert()["http_server"], "h2c_external": True, "internal_port": "1"}}, "h2c_external"),
         ({"http_server": {"http3": {"enabled": True}}}, "http_server.http3.enabled"),
         ({"webtransport": {"enabled": True}}, "webtransport.enabled"),
         ({"grpc_api": {"enabled": True, "port": 99999}}, "grpc_api.port"),

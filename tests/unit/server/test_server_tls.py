@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 import trustme
 import websockets.asyncio.client
+from structlog.testing import capture_logs
 from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixture
 
 from centripetal.config import ConfigError, load, validate
 from centripetal.server.tls import ServerTls
+from centripetal.testing import ManualClock
 
 AUTHORITY = trustme.CA()
 OUTER = AUTHORITY.issue_cert("outer.test", "127.0.0.1")
@@ -69,7 +72,7 @@ def test_who_has_which_certificate(server: dict[str, Any], external: str, intern
     path.write_text(json.dumps({"http_server": server | {"internal_port": "9000"}}))
     config = load(str(path), environ={}).config
     validate(config)
-    tls = ServerTls(config)
+    tls = ServerTls(config, ManualClock())
     assert names_of(tls.context_of("external")) == external
     assert names_of(tls.context_of("internal")) == internal
 
@@ -91,6 +94,24 @@ def test_mistakes_are_found_before_the_start(name: str, changes: dict[str, str],
         validate(load(str(path), environ={}).config)
     assert str(caught.value).startswith(f"http_server.{name}.{said}")
     assert "PRIVATE KEY" not in str(caught.value)
+
+
+def test_certificates_by_acme_come_first(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    server = {"tls": options(OUTER), "tls_autocert": {"enabled": True, "host_whitelist": ["a.test"]}}
+    path.write_text(json.dumps({"http_server": server}))
+    with capture_logs() as logs:
+        tls = ServerTls(load(str(path), environ={}).config, ManualClock())
+    assert [entry["event"] for entry in logs] == ["tls_unused"]
+    assert isinstance(tls.context_of("external"), ssl.SSLContext)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "centripetal.transports.autocert.authority", raising=False)
+    monkeypatch.setitem(sys.modules, "acme", None)
+    config = load(None, environ={}, flags={"http_server.tls_autocert.enabled": "true"}).config
+    with pytest.raises(ConfigError, match=r"http_server.tls_autocert.enabled: .*pip install 'centripetal\[acme\]'"):
+        ServerTls(config, ManualClock())
 
 
 def trusting() -> ssl.SSLContext:
