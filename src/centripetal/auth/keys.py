@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import binascii
-import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ..interfaces import Clock, TokenInvalid
-from .compact import SignedToken, decode_segment, encode_segment
+from .compact import SignedToken
 from .settings import TokenSettings
+from .signatures import (
+    EC_ALGORITHMS,
+    HMAC_ALGORITHMS,
+    HMAC_KEY_BYTES,
+    MIN_RSA_BITS,
+    RSA_ALGORITHMS,
+    SignatureCheck,
+    ec_check,
+    hmac_check,
+    rsa_check,
+)
 
 MAX_KEY_FILE_BYTES = 65_536
-MIN_RSA_BITS = 1024
 RECOMMENDED_RSA_BITS = 2048
 
-_HMAC_ALGORITHMS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
-_HMAC_KEY_BYTES = 32
-_RSA_ALGORITHMS: dict[str, hashes.HashAlgorithm] = {
-    "RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.SHA512(),
-}
-# Each algorithm belongs to one curve (RFC 7518, 3.4); the size is of one of the signature's two integers.
-_EC_ALGORITHMS: dict[str, tuple[str, hashes.HashAlgorithm, int]] = {
-    "secp256r1": ("ES256", hashes.SHA256(), 32),
-    "secp384r1": ("ES384", hashes.SHA384(), 48),
-    "secp521r1": ("ES512", hashes.SHA512(), 66),
-}
-
-SignatureCheck = Callable[[SignedToken], bool]
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
@@ -41,11 +37,22 @@ class TokenSettingsError(ValueError):
     """An option of token verification cannot be used; the text names it."""
 
 
+GroupsOf = Callable[[SignedToken], Mapping[str, str]]
+"""Reads the named groups of `issuer_regex` and `audience_regex` from the claims of a token, which nothing vouches for yet.
+
+Raises TokenInvalid if an expression does not match.
+"""
+
+
 class KeySource(Protocol):
     """Where the keys that check signatures come from."""
 
-    async def check(self, token: SignedToken) -> None:
+    async def check(self, token: SignedToken, groups_of: GroupsOf) -> None:
         """Checks the signature of a token; suspends only if it has to fetch a key.
+
+        Args:
+            token: taken apart.
+            groups_of: called only if the claims say where the keys are.
 
         Raises:
             TokenInvalid: the signature is wrong, or there is no key for it.
@@ -74,26 +81,26 @@ class StaticKeys:
         self._checks: dict[str, SignatureCheck] = {}
         self._previous_until = settings.hmac_previous_secret_key_valid_until
         self._previous: dict[str, SignatureCheck] = {}
-        for algorithm, digest in _HMAC_ALGORITHMS.items():
+        for algorithm, digest in HMAC_ALGORITHMS.items():
             if settings.hmac_secret_key:
-                self._checks[algorithm] = _hmac_check(settings.hmac_secret_key.encode(), digest)
+                self._checks[algorithm] = hmac_check(settings.hmac_secret_key.encode(), digest)
             if settings.hmac_previous_secret_key:
-                self._previous[algorithm] = _hmac_check(settings.hmac_previous_secret_key.encode(), digest)
+                self._previous[algorithm] = hmac_check(settings.hmac_previous_secret_key.encode(), digest)
         if settings.rsa_public_key:
             rsa_key = _load_rsa_key(settings.rsa_public_key, f"{option}.rsa_public_key")
-            for algorithm, hashing in _RSA_ALGORITHMS.items():
-                self._checks[algorithm] = _rsa_check(rsa_key, hashing)
+            for algorithm, hashing in RSA_ALGORITHMS.items():
+                self._checks[algorithm] = rsa_check(rsa_key, hashing)
         if settings.ecdsa_public_key:
             ec_key = _load_ec_key(settings.ecdsa_public_key, f"{option}.ecdsa_public_key")
-            algorithm, hashing, size = _EC_ALGORITHMS[ec_key.curve.name]
-            self._checks[algorithm] = _ec_check(ec_key, hashing, size)
+            algorithm, hashing, size = EC_ALGORITHMS[ec_key.curve.name]
+            self._checks[algorithm] = ec_check(ec_key, hashing, size)
 
     @property
     def algorithms(self) -> list[str]:
         """Names of the algorithms that tokens may be signed with."""
         return sorted({*self._checks, *self._previous})
 
-    async def check(self, token: SignedToken) -> None:
+    async def check(self, token: SignedToken, groups_of: GroupsOf) -> None:
         """Checks a signature with the key of the token's algorithm; never suspends."""
         algorithm = token.header.alg
         check = self._checks.get(algorithm)
@@ -108,46 +115,6 @@ class StaticKeys:
 
     def _previous_counts(self) -> bool:
         return self._previous_until <= 0 or int(self._clock.time()) <= self._previous_until
-
-
-def _hmac_check(secret: bytes, digest: str) -> SignatureCheck:
-    def check(token: SignedToken) -> bool:
-        # Encoding ours rather than decoding theirs leaves one spelling of a signature valid.
-        return hmac.compare_digest(encode_segment(hmac.digest(secret, token.signed, digest)), token.signature)
-
-    return check
-
-
-def _rsa_check(key: rsa.RSAPublicKey, hashing: hashes.HashAlgorithm) -> SignatureCheck:
-    scheme = padding.PKCS1v15()
-
-    def check(token: SignedToken) -> bool:
-        try:
-            key.verify(decode_segment(token.signature), token.signed, scheme, hashing)
-        except InvalidSignature:
-            return False
-        return True
-
-    return check
-
-
-def _ec_check(key: ec.EllipticCurvePublicKey, hashing: hashes.HashAlgorithm, size: int) -> SignatureCheck:
-    scheme = ec.ECDSA(hashing)
-
-    def check(token: SignedToken) -> bool:
-        signature = decode_segment(token.signature)
-        if len(signature) != 2 * size:
-            return False
-        encoded = utils.encode_dss_signature(
-            int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-        )
-        try:
-            key.verify(encoded, token.signed, scheme)
-        except InvalidSignature:
-            return False
-        return True
-
-    return check
 
 
 def load_public_key(value: str, option: str) -> PublicKey:
@@ -176,8 +143,8 @@ def load_public_key(value: str, option: str) -> PublicKey:
             raise TokenSettingsError(f"{option}: an RSA key needs {MIN_RSA_BITS} bits at least, not {key.key_size}")
         return key
     if isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name not in _EC_ALGORITHMS:
-            raise TokenSettingsError(f"{option}: curve {key.curve.name} is not one of {', '.join(_EC_ALGORITHMS)}")
+        if key.curve.name not in EC_ALGORITHMS:
+            raise TokenSettingsError(f"{option}: curve {key.curve.name} is not one of {', '.join(EC_ALGORITHMS)}")
         return key
     raise TokenSettingsError(f"{option}: neither an RSA nor an ECDSA public key")
 
@@ -232,9 +199,9 @@ def weak_keys(settings: TokenSettings, option: str = "client.token") -> list[str
     warnings = []
     for name in ("hmac_secret_key", "hmac_previous_secret_key"):
         secret = getattr(settings, name)
-        if secret and len(secret.encode()) < _HMAC_KEY_BYTES:
+        if secret and len(secret.encode()) < HMAC_KEY_BYTES:
             warnings.append(
-                f"{option}.{name}: {len(secret.encode())} bytes are fewer than HS256 needs ({_HMAC_KEY_BYTES})"
+                f"{option}.{name}: {len(secret.encode())} bytes are fewer than HS256 needs ({HMAC_KEY_BYTES})"
             )
     if settings.rsa_public_key:
         key = _load_rsa_key(settings.rsa_public_key, f"{option}.rsa_public_key")

@@ -22,8 +22,10 @@ from .claims import (
     subscriptions_of,
     text_of,
 )
-from .compact import HeaderReader, decode_segment, split_token
+from .compact import HeaderReader, SignedToken, decode_segment, split_token
+from .key_endpoint import KeyEndpoint
 from .keys import KeySource, StaticKeys, TokenSettingsError
+from .remote_keys import KeySets, RemoteKeys
 from .settings import SubscriptionTokenSettings, TokenSettings
 
 CONNECTION_OPTION = "client.token"
@@ -40,6 +42,7 @@ class JwtVerifier:
         *,
         clock: Clock,
         insecure_skip_signature_verify: bool = False,
+        key_sets: KeySets | None = None,
     ) -> None:
         """Parses keys and expressions.
 
@@ -48,20 +51,23 @@ class JwtVerifier:
             subscription_settings: `client.subscription_token`; used for subscription tokens if `enabled`.
             clock: tells whether a token is expired.
             insecure_skip_signature_verify: `client.insecure_skip_token_signature_verify`; claims are checked still.
+            key_sets: fetches and keeps keys; needed for `jwks_public_endpoint`.
 
         Raises:
             TokenSettingsError: an option cannot be used.
         """
-        checks_signatures = not insecure_skip_signature_verify
-        connection_keys = _keys_of(settings, CONNECTION_OPTION, clock) if checks_signatures else None
-        subscription_keys, option = connection_keys, CONNECTION_OPTION
         subscription: TokenSettings = settings
+        subscription_option = CONNECTION_OPTION
         if subscription_settings is not None and subscription_settings.enabled:
-            subscription, option = subscription_settings, SUBSCRIPTION_OPTION
-            subscription_keys = _keys_of(subscription, option, clock) if checks_signatures else None
+            subscription, subscription_option = subscription_settings, SUBSCRIPTION_OPTION
         self._clock = clock
-        self._connection = _Kind(ConnectionTokenClaims, settings, CONNECTION_OPTION, connection_keys)
-        self._subscription = _Kind(SubscriptionTokenClaims, subscription, option, subscription_keys)
+        self._connection = _Kind(ConnectionTokenClaims, settings, CONNECTION_OPTION)
+        self._subscription = _Kind(SubscriptionTokenClaims, subscription, subscription_option)
+        if insecure_skip_signature_verify:
+            return
+        self._connection.keys = self._subscription.keys = self._keys_of(settings, CONNECTION_OPTION, key_sets)
+        if subscription is not settings:
+            self._subscription.keys = self._keys_of(subscription, subscription_option, key_sets)
 
     async def verify_connection(self, token: str, *, ignore_expiry: bool = False) -> ConnectionClaims:
         """Returns the claims of a connection token.
@@ -109,20 +115,27 @@ class JwtVerifier:
         )
 
 
-def _keys_of(settings: TokenSettings, option: str, clock: Clock) -> KeySource:
-    if settings.jwks_public_endpoint:
-        raise TokenSettingsError(f"{option}.jwks_public_endpoint: key sets are not supported by this version")
-    return StaticKeys(settings, option=option, clock=clock)
+    def _keys_of(self, settings: TokenSettings, option: str, key_sets: KeySets | None) -> KeySource:
+        if not settings.jwks_public_endpoint:
+            return StaticKeys(settings, option=option, clock=self._clock)
+        if key_sets is None:
+            raise TokenSettingsError(f"{option}.jwks_public_endpoint: the verifier was given nothing that fetches keys")
+        return RemoteKeys(KeyEndpoint(settings, option), key_sets)
 
 
 class _Kind(Generic[C]):
-    """How one kind of token is verified: keys, expectations, and where the user id is."""
+    """How one kind of token is verified: keys, expectations, and where the user id is.
 
-    def __init__(self, claims: type[C], settings: TokenSettings, option: str, keys: KeySource | None) -> None:
+    Attributes:
+        keys: None if signatures are not checked.
+    """
+
+    keys: KeySource | None = None
+
+    def __init__(self, claims: type[C], settings: TokenSettings, option: str) -> None:
         for claim in ("issuer", "audience"):
             if getattr(settings, claim) and getattr(settings, f"{claim}_regex"):
                 raise TokenSettingsError(f"{option}.{claim}: cannot be used together with {option}.{claim}_regex")
-        self._keys = keys
         self._headers = HeaderReader()
         self._decoder = msgspec.json.Decoder(claims)
         self._issuer = settings.issuer
@@ -137,10 +150,10 @@ class _Kind(Generic[C]):
     async def verified_payload(self, token: str) -> bytes:
         """Returns the claims' JSON text once the signature is right."""
         signed = split_token(token, self._headers)
-        if self._keys is None:
+        if self.keys is None:
             decode_segment(signed.signature)  # Unchecked, but still the form of a token.
         else:
-            await self._keys.check(signed)
+            await self.keys.check(signed, self._groups_of)
         return decode_segment(signed.payload)
 
     def read(self, payload: bytes) -> C:
@@ -151,17 +164,31 @@ class _Kind(Generic[C]):
         return claims
 
     def _check_names(self, claims: RegisteredClaims) -> None:
-        issuer = claims.iss or ""
-        if self._issuer and issuer != self._issuer:
+        if self._issuer and (claims.iss or "") != self._issuer:
             raise TokenInvalid("token issuer is wrong")
-        if self._issuer_expression is not None and not self._issuer_expression.search(issuer):
-            raise TokenInvalid("token issuer does not match")
-        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or []
-        if self._audience and self._audience not in audiences:
+        if self._audience and self._audience not in _audiences(claims):
             raise TokenInvalid("token audience is wrong")
-        expression = self._audience_expression
-        if expression is not None and not any(expression.search(audience) for audience in audiences):
-            raise TokenInvalid("token audience does not match")
+        self._match_names(claims)
+
+    def _match_names(self, claims: RegisteredClaims) -> dict[str, str]:
+        """Matches issuer and audience against their expressions; returns the named groups."""
+        groups: dict[str, str] = {}
+        if self._issuer_expression is not None:
+            match = self._issuer_expression.search(claims.iss or "")
+            if match is None:
+                raise TokenInvalid("token issuer does not match")
+            groups.update(match.groupdict(""))
+        if self._audience_expression is not None:
+            matches = map(self._audience_expression.search, _audiences(claims))
+            match = next((one for one in matches if one is not None), None)
+            if match is None:
+                raise TokenInvalid("token audience does not match")
+            groups.update(match.groupdict(""))
+        return groups
+
+    def _groups_of(self, token: SignedToken) -> dict[str, str]:
+        """Reads what chooses the keys of a token from its claims, before these are verified."""
+        return self._match_names(decode_claims(decode_segment(token.payload), self._decoder))
 
     def user_of(self, claims: RegisteredClaims, payload: bytes) -> str:
         """Returns the user id: of `sub`, or of `user_id_claim` alone when that is set."""
@@ -170,8 +197,16 @@ class _Kind(Generic[C]):
         return text_of(self._user_decoder.decode(payload).value)
 
 
+def _audiences(claims: RegisteredClaims) -> list[str]:
+    return [claims.aud] if isinstance(claims.aud, str) else claims.aud or []
+
+
+class _Match(Protocol):
+    def groupdict(self, default: str) -> dict[str, str]: ...
+
+
 class _Expression(Protocol):
-    def search(self, text: str) -> object | None: ...
+    def search(self, text: str) -> _Match | None: ...
 
 
 def _compile(expression: str, option: str) -> _Expression | None:

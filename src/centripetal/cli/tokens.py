@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from centripetal import __version__
 from centripetal.auth import (
     JwtVerifier,
+    KeySets,
     TokenSettingsError,
     read_payload,
     sign_connection_token,
@@ -19,6 +21,7 @@ from centripetal.config.schema import Config
 from centripetal.interfaces.clock import SystemClock
 from centripetal.interfaces.tokens import TokenExpired, TokenInvalid
 from centripetal.model.duration import format_duration
+from centripetal.outbound import HttpClient
 
 from .sources import config_option, load_config
 
@@ -85,21 +88,29 @@ def checksubtoken(config: str, token: str) -> None:
 
 
 def _verified(config: Config, verify: Callable[[JwtVerifier], Any]) -> Any:
-    client = config.client
     try:
-        verifier = JwtVerifier(
-            client.token,
-            client.subscription_token,
-            clock=SystemClock(),
-            insecure_skip_signature_verify=client.insecure_skip_token_signature_verify,
-        )
-        return asyncio.run(verify(verifier))
+        return asyncio.run(_verify(config, verify))
     except TokenSettingsError as error:
         raise click.ClickException(str(error)) from error
     except TokenExpired:
         raise click.ClickException("token expired") from None
     except TokenInvalid as error:
         raise click.ClickException(f"invalid token: {error}") from error
+
+
+async def _verify(config: Config, verify: Callable[[JwtVerifier], Any]) -> Any:
+    client, clock, outbound = config.client, SystemClock(), HttpClient(f"centripetal/{__version__}")
+    try:
+        verifier = JwtVerifier(
+            client.token,
+            client.subscription_token,
+            clock=clock,
+            insecure_skip_signature_verify=client.insecure_skip_token_signature_verify,
+            key_sets=KeySets(outbound, clock),
+        )
+        return await verify(verifier)
+    finally:
+        await outbound.close()
 
 
 def _payload(token: str) -> str:

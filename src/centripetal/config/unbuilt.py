@@ -26,7 +26,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"channel\.(?:without_namespace|namespaces\[\])\.map\.(?:publish|remove)_proxy_(?:enabled|name)", "proxies of maps"),
     (r"channel\.proxy\.shared_poll_refresh\..*", "shared polls"),
     (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
-    (r"client\.(?:token|subscription_token)\.(?:jwks_public_endpoint|insecure_skip_jwks\w+)", "key sets (JWKS)"),
     (r"webtransport\..*", "WebTransport"),
     (r"consumers", "consumers"),
     (r"admin\.(?!password$|secret$).*", "the admin web interface"),

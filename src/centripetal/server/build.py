@@ -8,15 +8,20 @@ import socket
 import msgspec
 
 from .. import __version__
-from ..auth.verifier import JwtVerifier
+from ..auth import JwtVerifier, KeySets
 from ..config import Config
 from ..engines.memory import MemoryBroker, MemoryPresenceManager
 from ..interfaces import Clock, SystemClock
 from ..node.node import Node
 
 
-def token_verifier(config: Config, clock: Clock) -> JwtVerifier:
+def token_verifier(config: Config, clock: Clock, key_sets: KeySets | None) -> JwtVerifier:
     """Returns the verifier of connection and subscription tokens.
+
+    Args:
+        config: the configuration.
+        clock: tells whether a token is expired.
+        key_sets: fetches keys; outlives the verifier, so that a reload keeps them.
 
     Raises:
         TokenSettingsError: an option cannot be used.
@@ -26,11 +31,16 @@ def token_verifier(config: Config, clock: Clock) -> JwtVerifier:
         config.client.subscription_token,
         clock=clock,
         insecure_skip_signature_verify=config.client.insecure_skip_token_signature_verify,
+        key_sets=key_sets,
     )
 
 
-def build_node(config: Config) -> Node:
+def build_node(config: Config, key_sets: KeySets | None = None) -> Node:
     """Returns a node with the engine that the configuration asks for. Needs a running event loop.
+
+    Args:
+        config: the configuration.
+        key_sets: fetches the keys of tokens; needed if an endpoint for them is set.
 
     Raises:
         TokenSettingsError: a token option cannot be used.
@@ -44,7 +54,7 @@ def build_node(config: Config) -> Node:
         channel=config.channel,
         rpc=config.rpc,
         node=msgspec.structs.replace(config.node, name=name),
-        tokens=token_verifier(config, clock),
+        tokens=token_verifier(config, clock, key_sets),
         clock=clock,
         version=__version__,
     )

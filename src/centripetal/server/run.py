@@ -19,10 +19,11 @@ import structlog
 from starlette.routing import BaseRoute
 
 from .. import __version__
-from ..auth.keys import TokenSettingsError, weak_keys
+from ..auth import KeySets, TokenSettings, TokenSettingsError, unsafe_endpoints, weak_keys
 from ..config import ConfigError, LoadedConfig, validate
 from ..config.changes import merge
 from ..config.unbuilt import closed_channels, refuse_unbuilt
+from ..interfaces import SystemClock
 from ..model.errors import DISCONNECT_SHUTDOWN
 from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
@@ -115,7 +116,8 @@ class Server:
         self._reload = reload
         self._extra_routes = extra_routes
         self._shared: Shared
-        self._http = HttpClient()
+        self._http = HttpClient(f"centripetal/{__version__}")
+        self._key_sets = KeySets(self._http, SystemClock())
         self._hooks: ProxyTable
         self._closing: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -125,7 +127,7 @@ class Server:
         config = self._loaded.config
         self._tell_sources()
         raise_file_limit()
-        self.node = build_node(config)
+        self.node = build_node(config, self._key_sets)
         self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
         self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
         self.doors = build_doors(config, self._shared)
@@ -168,8 +170,15 @@ class Server:
         loaded = self._loaded
         for warning in closed_channels(loaded.config):
             logger.warning("namespace_closed", reason=warning)
-        for warning in weak_keys(loaded.config.client.token):
-            logger.warning("weak_key", reason=warning)
+        client = loaded.config.client
+        sections: list[tuple[TokenSettings, str]] = [(client.token, "client.token")]
+        if client.subscription_token.enabled:
+            sections.append((client.subscription_token, "client.subscription_token"))
+        for settings, option in sections:
+            for warning in weak_keys(settings, option):
+                logger.warning("weak_key", reason=warning)
+            for warning in unsafe_endpoints(settings, option):
+                logger.warning("unsafe_key_endpoint", reason=warning)
 
     def reload(self) -> None:
         """Applies what can change without a restart; a configuration with a mistake is not applied at all.
@@ -181,7 +190,7 @@ class Server:
             validate(loaded.config)
             refuse_unbuilt(loaded.config)
             config, applied, waiting = merge(self._loaded.config, loaded.config)
-            tokens = token_verifier(config, self.node.clock)
+            tokens = token_verifier(config, self.node.clock, self._key_sets)
             services = served(config, self._shared)
             hooks = build_hooks(config, self._http, self.node.counters, self.node.clock, self._hooks)
             reconfigure_logging(config.log)

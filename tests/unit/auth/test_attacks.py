@@ -64,6 +64,30 @@ def test_a_critical_extension_is_refused(crit: Any) -> None:
     refused(token({"sub": "alice"}, header={"alg": "HS256", "crit": crit}))
 
 
+@pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c", "x5t", "kid", "cty", "zip"])
+def test_a_header_cannot_bring_its_own_key(name: str) -> None:
+    mine = {"kty": "oct", "k": encode(b"mine"), "alg": "HS256"}
+    for value in (mine, "https://evil.test/keys", ["MIIB"]):
+        header = {"alg": "HS256", name: value}
+        refused(token({"sub": "admin"}, key=b"mine", header=header))
+        if name != "kid" or isinstance(value, str):
+            assert run(CHECKED.verify_connection(token({"sub": "alice"}, header=header))).user == "alice"
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "expire_at"])
+@pytest.mark.parametrize(
+    "number", ["9" * 18, "9" * 19, "9" * 30, "9" * 309, "9" * 4301, "-" + "9" * 400, "1e400", "1e308", "-1e308", "1" * 60_000]
+)
+def test_huge_numbers_are_taken_or_refused(claim: str, number: str) -> None:
+    either(CHECKED, token(payload=f'{{"{claim}":{number}}}'.encode()))
+    either(CHECKED, token(payload=f'{{"{claim}":{number},"channel":"x"}}'.encode()))
+
+
+def test_numbers_in_free_claims_are_left_as_they_are() -> None:
+    payload = b'{"info":{"n":' + b"9" * 5000 + b'},"sub":"alice"}'
+    assert run(CHECKED.verify_connection(token(payload=payload))).info == b'{"n":' + b"9" * 5000 + b"}"
+
+
 @pytest.mark.parametrize(
     "forged",
     [

@@ -236,7 +236,7 @@ def test_unchecked_signatures_leave_the_claims_checked() -> None:
         ({"rsa_public_key": EC_PAIRS["ES256"][1]}, "client.token.rsa_public_key"),
         ({"ecdsa_public_key": RSA_PUBLIC}, "client.token.ecdsa_public_key"),
         ({"ecdsa_public_key": RSA_PRIVATE}, "client.token.ecdsa_public_key"),
-        ({"jwks_public_endpoint": "http://localhost/keys"}, "client.token.jwks_public_endpoint"),
+        ({"jwks_public_endpoint": "http://localhost/keys"}, "client.token.jwks_public_endpoint: the verifier was given"),
     ],
 )
 def test_an_unusable_option_is_named(options: dict[str, Any], named: str) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from .conftest import Run
 
@@ -62,6 +66,38 @@ def test_subscription_tokens_with_a_key_of_their_own(run: Run) -> None:
     _, token, _ = run("gensubtoken", "-q", "-s", "news", "-c", "own.json")
     assert run("checksubtoken", "-c", "own.json", token)[0] == 0
     assert run("checksubtoken", token)[0] == 1
+
+
+class _Keys(BaseHTTPRequestHandler):
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    def do_GET(self) -> None:
+        entry = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
+        body = json.dumps({"keys": [{**entry, "kid": "k", "use": "sig"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_keys_may_be_fetched(run: Run) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Keys) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/keys"
+            Path("keys.json").write_text(json.dumps({"client": {"token": {"jwks_public_endpoint": url}}}))
+            good, unknown = (jwt.encode({"sub": "alice"}, _Keys.key, "ES256", headers={"kid": kid}) for kid in "kx")
+            code, out, _ = run("checktoken", "-c", "keys.json", good)
+            assert code == 0 and out.startswith('valid token for user "alice"')
+            code, _, err = run("checktoken", "-c", "keys.json", unknown)
+            assert code == 1 and "the key set has no such key" in err
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 @pytest.mark.parametrize("command", [("gentoken",), ("gensubtoken", "-s", "news")])

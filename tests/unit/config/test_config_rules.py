@@ -176,6 +176,16 @@ def test_broken_rules_are_named(tmp_path: Path, content: Any, word: str) -> None
         {"client": {"token": {"ecdsa_public_key": EC_KEY, "audience_regex": "^(?P<a>x|y)$"}}},
         {"client": {"subscription_token": {"ecdsa_public_key": "unused while it is not enabled"}}},
         {"client": {"token": {"jwks_public_endpoint": "https://keys.test"}}},
+        {"client": {"token": {"jwks_public_endpoint": "https://keys.test/{{r}}", "issuer_regex": "/(?P<r>a|b)"}}},
+        {
+            "client": {
+                "token": {
+                    "jwks_public_endpoint": "https://keys.test/{{r}}",
+                    "issuer_regex": "/(?P<r>.+)",
+                    "insecure_skip_jwks_endpoint_safety_check": True,
+                }
+            }
+        },
         {"client": {"proxy": {"connect": {"enabled": True, **BACKEND}}}},
         room(**HISTORY, force_recovery=True, force_recovery_mode="cache", auto_cache_recover=True),
         room(allow_recovery=True),

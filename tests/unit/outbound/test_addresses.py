@@ -7,7 +7,8 @@ import socket
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from centripetal.outbound.addresses import PrivateAddress, PublicResolver, is_private_literal, is_public
+from centripetal.outbound.addresses import is_private_literal, is_public
+from centripetal.outbound.resolver import PrivateAddress, PublicResolver
 
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",

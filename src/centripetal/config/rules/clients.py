@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from centripetal.model.duration import format_duration
 from centripetal.transports.origins import Origins
 
@@ -72,19 +70,17 @@ def _check_tokens(config: Config) -> None:
         for name in ("audience", "issuer"):
             if getattr(token, name) and getattr(token, f"{name}_regex"):
                 raise ConfigError(f"{path}.{name}_regex: cannot go together with {path}.{name}")
-    needs_parsing = any(
-        token.rsa_public_key or token.ecdsa_public_key or token.audience_regex or token.issuer_regex
-        for _, token in sections
-    )
-    if not needs_parsing:
+    names = ("rsa_public_key", "ecdsa_public_key", "audience_regex", "issuer_regex", "jwks_public_endpoint")
+    if not any(getattr(token, name) for _, token in sections for name in names):
         return
-    from centripetal.auth import JwtVerifier, TokenSettingsError
+    from centripetal.auth import JwtVerifier, KeySets, TokenSettingsError
+    from centripetal.outbound import HttpClient
 
-    # A key set takes the place of static keys; whether it can be fetched is for the start to find out.
-    token = msgspec.structs.replace(client.token, jwks_public_endpoint="")
-    subscription = msgspec.structs.replace(client.subscription_token, jwks_public_endpoint="")
+    clock = _Epoch()
     try:
-        JwtVerifier(token, subscription, clock=_Epoch())
+        # Nothing is opened or fetched by that; whether keys can be fetched is for a token to find out.
+        key_sets = KeySets(HttpClient(), clock)
+        JwtVerifier(client.token, client.subscription_token, clock=clock, key_sets=key_sets)
     except TokenSettingsError as error:
         raise ConfigError(str(error)) from error
 
