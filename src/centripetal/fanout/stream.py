@@ -62,6 +62,11 @@ class Stream(Generic[T]):
             self._oldest = 0
         items.append(item)
 
+    def load(self, items: list[T]) -> None:
+        """Puts items behind those that are there, without counting them: `top` is that of the last one already."""
+        assert not self._oldest
+        self._items += items
+
     def _resized(self, size: int) -> list[T]:
         """Returns the newest items, at most `size`, oldest first."""
         items, oldest = self._items, self._oldest

@@ -9,7 +9,7 @@ import msgspec
 from ..model import ClientInfo, Publication, StreamPosition
 
 
-class PublishOptions(msgspec.Struct, frozen=True, kw_only=True):
+class PublishOptions(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How one publication is stored and sent.
 
     Attributes:
@@ -37,7 +37,7 @@ class PublishOptions(msgspec.Struct, frozen=True, kw_only=True):
     use_delta: bool = False
 
 
-class PublishResult(msgspec.Struct, frozen=True, gc=False):
+class PublishResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What became of a publish.
 
     Attributes:
@@ -51,7 +51,7 @@ class PublishResult(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-class HistoryFilter(msgspec.Struct, frozen=True, gc=False):
+class HistoryFilter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Which part of a stream to read.
 
     Attributes:

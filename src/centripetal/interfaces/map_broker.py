@@ -13,7 +13,7 @@ KeyMode = Literal["", "if_new", "if_exists"]
 """Empty: write the key whatever there is; else only if it is not there, or only if it is."""
 
 
-class MapRetention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MapRetention(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     """How long the parts of a map live (`map.*` of a namespace). It comes with every call: a broker has no namespaces.
 
     Attributes:
@@ -31,7 +31,7 @@ class MapRetention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ordered: bool = False
 
 
-class MapPublishOptions(msgspec.Struct, frozen=True, kw_only=True):
+class MapPublishOptions(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How a key is written.
 
     Attributes:
@@ -63,7 +63,7 @@ class MapPublishOptions(msgspec.Struct, frozen=True, kw_only=True):
     expected_position: StreamPosition | None = None
 
 
-class MapRemoveOptions(msgspec.Struct, frozen=True, kw_only=True):
+class MapRemoveOptions(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How a key is removed.
 
     Attributes:
@@ -79,7 +79,7 @@ class MapRemoveOptions(msgspec.Struct, frozen=True, kw_only=True):
     expected_position: StreamPosition | None = None
 
 
-class MapResult(msgspec.Struct, frozen=True, gc=False):
+class MapResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What became of a write or removal.
 
     Attributes:
@@ -96,7 +96,7 @@ class MapResult(msgspec.Struct, frozen=True, gc=False):
     current: Publication | None = None
 
 
-class StateFilter(msgspec.Struct, frozen=True, gc=False):
+class StateFilter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Which part of a state to read.
 
     Attributes:

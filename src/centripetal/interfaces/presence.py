@@ -9,7 +9,7 @@ import msgspec
 from ..model import ClientInfo
 
 
-class PresenceStats(msgspec.Struct, frozen=True, gc=False):
+class PresenceStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How many are in a channel.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class StreamPosition(msgspec.Struct, frozen=True, gc=False):
+class StreamPosition(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A place in a channel's stream.
 
     Attributes:
@@ -17,7 +17,7 @@ class StreamPosition(msgspec.Struct, frozen=True, gc=False):
     epoch: str = ""
 
 
-class ClientInfo(msgspec.Struct, frozen=True, gc=False):
+class ClientInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who is behind a publication, a presence entry or a join (wire name `ClientInfo`).
 
     Attributes:
@@ -33,7 +33,7 @@ class ClientInfo(msgspec.Struct, frozen=True, gc=False):
     chan_info: bytes = b""
 
 
-class Publication(msgspec.Struct, frozen=True):
+class Publication(msgspec.Struct, frozen=True, array_like=True):
     """One message in a channel (wire name `Publication`).
 
     Attributes:

@@ -3,5 +3,6 @@
 from .broker import MemoryBroker
 from .map_broker import MemoryMapBroker
 from .presence import MemoryPresenceManager
+from .snapshot import MemoryEngine, Record
 
-__all__ = ["MemoryBroker", "MemoryMapBroker", "MemoryPresenceManager"]
+__all__ = ["MemoryBroker", "MemoryEngine", "MemoryMapBroker", "MemoryPresenceManager", "Record"]

@@ -18,7 +18,7 @@ _FREED_AT_ONCE = 1000
 _NOT_STORED = PublishResult(_NO_POSITION)
 
 
-class _StoredStream(Stream[Publication]):
+class StoredStream(Stream[Publication]):
     """A channel's stream with its deadlines, in monotonic seconds.
 
     Attributes:
@@ -55,9 +55,9 @@ class MemoryBroker(OrderedHandover):
         super().__init__()
         self._monotonic = clock.monotonic
         self._meta_ttl_seconds = history_meta_ttl_seconds
-        self._streams: dict[str, _StoredStream] = {}
+        self._streams: dict[str, StoredStream] = {}
         self._occupancy = Occupancy()
-        self._wheel: ExpiryWheel[_StoredStream] = ExpiryWheel()
+        self._wheel: ExpiryWheel[StoredStream] = ExpiryWheel()
         self._results = IdempotentResults()
         self._discarded: list[list[Publication]] = []
         self._sweeper = Sweeper(self.sweep)
@@ -194,7 +194,7 @@ class MemoryBroker(OrderedHandover):
             self._streams = dict(self._streams)
         return budget <= 0
 
-    def _open(self, channel: str, meta_ttl_seconds: float, now: float) -> _StoredStream:
+    def _open(self, channel: str, meta_ttl_seconds: float, now: float) -> StoredStream:
         """Returns a channel's stream as of now, a new one when there is none, and renews its life."""
         stream = self._streams.get(channel)
         if stream is not None and stream.forget_at <= now:
@@ -202,7 +202,7 @@ class MemoryBroker(OrderedHandover):
             self._clear(stream)
             stream = None
         if stream is None:
-            self._streams[channel] = stream = _StoredStream(channel)
+            self._streams[channel] = stream = StoredStream(channel)
         elif stream.expires_at <= now:
             self._clear(stream)
         meta_ttl = meta_ttl_seconds or self._meta_ttl_seconds
@@ -214,12 +214,12 @@ class MemoryBroker(OrderedHandover):
             stream.forget_at = math.inf
         return stream
 
-    def _reschedule(self, stream: _StoredStream, now: float) -> None:
+    def _reschedule(self, stream: StoredStream, now: float) -> None:
         if stream.due != math.inf:
             self._wheel.cancel(stream, stream.due)
         stream.due = self._wheel.schedule(stream, min(stream.expires_at, stream.forget_at), now)
 
-    def _clear(self, stream: _StoredStream) -> int:
+    def _clear(self, stream: StoredStream) -> int:
         """Removes the publications; returns how many are freed with it."""
         stream.expires_at = math.inf
         removed = stream.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import msgspec
 
@@ -48,6 +49,17 @@ class IdempotentResults:
         identity = _identity(channel, key)
         self._results[identity] = _StoredResult(position, now + ttl_seconds)
         self._wheel.schedule(identity, now + ttl_seconds, now)
+
+    def items(self, now: float) -> Iterator[tuple[str, bytes, StreamPosition, float]]:
+        """Yields all results: what they are kept by (text, or else bytes), position, seconds left."""
+        for identity, stored in self._results.items():
+            text, digest = (identity, b"") if isinstance(identity, str) else ("", identity)
+            yield text, digest, stored.position, stored.expires_at - now
+
+    def restore(self, identity: str | bytes, position: StreamPosition, now: float, seconds: float) -> None:
+        """Takes up what items() gave, for the seconds that are left."""
+        self._results[identity] = _StoredResult(position, now + seconds)
+        self._wheel.schedule(identity, now + seconds, now)
 
     def sweep(self, budget: int, now: float) -> int:
         """Frees expired results; returns what is left of the budget."""

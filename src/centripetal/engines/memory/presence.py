@@ -92,6 +92,13 @@ class MemoryPresenceManager:
         entry.expires_at = now + self._ttl_seconds
         self._by_deadline.move_to_end(entry)
 
+    def restore(self, channel: str, client: str, info: ClientInfo, expires_at: float) -> None:
+        """Puts back an entry that is not there, whose deadline comes after those of all others."""
+        attendance = self._channels.setdefault(channel, _Attendance())
+        attendance.entries[client] = entry = _Entry(channel, client, info, expires_at)
+        attendance.count(info.user)
+        self._by_deadline[entry] = None
+
     async def remove(self, channel: str, client: str) -> None:
         """Removes an entry; one that is not there is no error."""
         attendance = self._channels.get(channel)

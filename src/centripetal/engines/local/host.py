@@ -1,0 +1,167 @@
+"""The process that keeps the engine: it carries out what others ask, and tells them what happens in their channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+
+from ...interfaces import BrokerEvents
+from ...model import ClientInfo, Publication, StreamPosition
+from ...node.eager import run_eagerly
+from .link import Link, LinkError, frame
+from .methods import EVENT_ID, EVENT_OF, FAILURE, METHODS, RESULT, Call
+
+_log = structlog.get_logger("centripetal.engines")
+
+
+class Host:
+    """Serves engines to the processes that are linked to it.
+
+    Args:
+        targets: what is served, by name: `broker`, `presence`, `map_broker`. Their coroutines may suspend.
+
+    Attributes:
+        guests: the links.
+        events: what brokers are to be bound to, by target.
+    """
+
+    def __init__(self, targets: Mapping[str, Any]) -> None:
+        self.targets = targets
+        self.guests: set[Guest] = set()
+        self.events = {target: Distribution(target) for target in ("broker", "map_broker") if target in targets}
+
+    def welcome(self) -> Link:
+        """Returns the protocol of a new link."""
+        return Guest(self).link
+
+
+class Distribution:
+    """What a broker of the host is bound to: each event goes, encoded once, to all links that want the channel.
+
+    Args:
+        target: `broker` or `map_broker`.
+
+    Attributes:
+        own: the host process's own node, if it has one.
+        interested: links by channel.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.own: Any = None
+        self.interested: dict[str, set[Guest]] = {}
+        self._events = {name: event.number for (owner, name), event in EVENT_OF.items() if owner == target}
+
+    def bind(self, own: BrokerEvents | None) -> None:
+        """Tells where events go in this process."""
+        self.own = own
+
+    def on_publication(
+        self,
+        channel: str,
+        publication: Publication,
+        position: StreamPosition,
+        use_delta: bool,
+        previous: Publication | None,
+    ) -> None:
+        """Distributes a publication; see BrokerEvents."""
+        self._tell("on_publication", channel, publication, position, use_delta, previous)
+
+    def on_join(self, channel: str, info: ClientInfo) -> None:
+        """Distributes a join."""
+        self._tell("on_join", channel, info)
+
+    def on_leave(self, channel: str, info: ClientInfo) -> None:
+        """Distributes a leave."""
+        self._tell("on_leave", channel, info)
+
+    def on_state_lost(self, channel: str) -> None:
+        """Distributes that a map's keys went at once."""
+        self._tell("on_state_lost", channel)
+
+    def _tell(self, name: str, channel: str, *details: Any) -> None:
+        if self.own is not None:
+            getattr(self.own, name)(channel, *details)
+        guests = self.interested.get(channel)
+        if guests:
+            message = frame(EVENT_ID, self._events[name], (channel, *details))
+            for guest in guests:
+                guest.link.send(message)
+
+
+class Guest:
+    """One linked process."""
+
+    def __init__(self, host: Host) -> None:
+        self.link = Link(self._receive, self._lost)
+        self._host = host
+        self._channels: set[tuple[str, str]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        host.guests.add(self)
+
+    def _receive(self, request: int, number: int, body: msgspec.Raw) -> None:
+        if not 0 <= number < len(METHODS) or request <= 0:
+            raise LinkError(f"request {request} of method {number}")
+        method = METHODS[number]
+        arguments = method.decode_arguments(body)
+        target = self._host.targets.get(method.target)
+        if target is None:
+            raise LinkError(f"there is no {method.target}")
+        if method.name in ("subscribe", "unsubscribe"):
+            self._follow(method, arguments[0])
+            self.link.send(frame(request, RESULT, None))
+            return
+        try:
+            done, value = run_eagerly(getattr(target, method.name)(*arguments))
+        except Exception as error:  # noqa: BLE001 - the one who asked must learn of it
+            self._fail(request, method, error)
+            return
+        if done:
+            self.link.send(frame(request, RESULT, value))
+        else:
+            assert isinstance(value, asyncio.Task)
+            self._tasks.add(value)
+            value.add_done_callback(partial(self._answer, request, method))
+
+    def _follow(self, method: Call, channel: str) -> None:
+        interested = self._host.events[method.target].interested
+        if method.name == "subscribe":
+            self._channels.add((method.target, channel))
+            interested.setdefault(channel, set()).add(self)
+            return
+        self._channels.discard((method.target, channel))
+        guests = interested.get(channel)
+        if guests is not None:
+            guests.discard(self)
+            if not guests:
+                del interested[channel]
+
+    def _answer(self, request: int, method: Call, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self.link.send(frame(request, RESULT, task.result()))
+        else:
+            self._fail(request, method, error)
+
+    def _fail(self, request: int, method: Call, error: BaseException) -> None:
+        if not isinstance(error, method.error):
+            _log.error("engine_method_failed", method=f"{method.target}.{method.name}", exc_info=error)
+        self.link.send(frame(request, FAILURE, str(error) if isinstance(error, method.error) else "internal error"))
+
+    def _lost(self) -> None:
+        for target, channel in self._channels:
+            interested = self._host.events[target].interested
+            interested[channel].discard(self)
+            if not interested[channel]:
+                del interested[channel]
+        self._channels.clear()
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._host.guests.discard(self)

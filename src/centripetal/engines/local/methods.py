@@ -1,0 +1,89 @@
+"""What is asked and told over a link, as two tables made from the interfaces.
+
+A request is the array `[id, number of the method, arguments]`; its answer `[id, 0, result]` or `[id, 1, text]`. An event is
+`[0, number of the event, arguments]`. Numbers are places in the tables: both ends are of one version, which they check
+when they meet.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from ...interfaces import Broker, BrokerError, MapBroker, MapBrokerEvents, PresenceError, PresenceManager
+
+RESULT, FAILURE = 0, 1
+"""Kinds of answers."""
+
+EVENT_ID = 0
+"""In the place of a request's id."""
+
+
+class Call:
+    """A method, or an event, as it goes over a link.
+
+    Attributes:
+        number: its place in the table.
+        target: `broker`, `presence` or `map_broker`: what has the method, or what tells of the event.
+        name: of the method.
+        decode_arguments: makes a tuple of MessagePack; raises msgspec.DecodeError, which covers wrong types.
+        decode_result: makes the result.
+        error: what the method raises when it cannot do its work.
+    """
+
+    __slots__ = ("decode_arguments", "decode_result", "error", "name", "number", "target")
+
+    def __init__(self, number: int, target: str, method: Callable[..., Any], error: type[Exception]) -> None:
+        self.number = number
+        self.target = target
+        self.name = method.__name__
+        self.error = error
+        types = typing.get_type_hints(method)
+        parameters = [name for name in inspect.signature(method).parameters if name != "self"]
+        arguments = tuple[tuple(types[name] for name in parameters)] if parameters else tuple[()]  # type: ignore[misc]
+        self.decode_arguments: Callable[[Any], tuple[Any, ...]] = msgspec.msgpack.Decoder(arguments).decode
+        self.decode_result: Callable[[Any], Any] = msgspec.msgpack.Decoder(types["return"]).decode
+
+
+def _table(rows: Iterable[tuple[str, Any, type[Exception], tuple[str, ...]]]) -> tuple[Call, ...]:
+    calls: list[Call] = []
+    for target, interface, error, names in rows:
+        calls += [Call(len(calls) + place, target, getattr(interface, name), error) for place, name in enumerate(names)]
+    return tuple(calls)
+
+
+METHODS = _table(
+    (
+        ("broker", Broker, BrokerError, (
+            "publish", "publish_join", "publish_leave", "history", "remove_history", "subscribe", "unsubscribe",
+        )),
+        ("presence", PresenceManager, PresenceError, ("add", "remove", "presence", "stats")),
+        ("map_broker", MapBroker, BrokerError, (
+            "publish", "remove", "read_state", "read_stream", "count_keys", "clear", "subscribe", "unsubscribe",
+        )),
+    )
+)  # fmt: skip
+
+EVENTS = _table(
+    (
+        ("broker", MapBrokerEvents, BrokerError, ("on_publication", "on_join", "on_leave")),
+        ("map_broker", MapBrokerEvents, BrokerError, ("on_publication", "on_state_lost")),
+    )
+)
+
+METHOD_OF = {(method.target, method.name): method for method in METHODS}
+EVENT_OF = {(event.target, event.name): event for event in EVENTS}
+
+
+def _fingerprint() -> str:
+    from ... import __version__
+
+    return f"{__version__}/{len(METHODS)}/{len(EVENTS)}"
+
+
+FINGERPRINT = _fingerprint()
+"""What both ends must have in common."""
