@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import jwt
+import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from centripetal.auth import JwtVerifier, KeySets, TokenSettings
+from centripetal.interfaces import TokenInvalid
 from centripetal.outbound import HttpClient
 from centripetal.testing import ManualClock
 
@@ -134,3 +136,24 @@ async def stage(*entries: Any, **store: Any) -> AsyncIterator[Stage]:
             yield Stage(server, client, **store)
     finally:
         await client.close()
+
+
+GOOD = entry("rsa", RSA)
+"""What the stage has if a test says nothing else."""
+
+
+def play(scenario: Callable[[Stage], Awaitable[None]], *entries: Any, **store: Any) -> None:
+    """Runs a scenario on a stage of its own."""
+
+    async def main() -> None:
+        async with stage(*(entries or (GOOD,)), **store) as on:
+            await scenario(on)
+
+    asyncio.run(main())
+
+
+async def refused(on: Stage, token: str) -> str:
+    """Returns why a token is invalid."""
+    with pytest.raises(TokenInvalid) as raised:
+        await on.user(token)
+    return str(raised.value)

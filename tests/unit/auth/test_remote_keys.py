@@ -4,51 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography.hazmat.primitives import serialization
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from centripetal.auth import JwtVerifier, SubscriptionTokenSettings, TokenSettings
 from centripetal.auth.key_cache import (
     FETCHES_AT_ONCE,
     FETCHES_PER_MINUTE,
     FRESH_SECONDS,
-    MAX_MISSING,
     MISSING_SECONDS,
     USABLE_SECONDS,
-    FetchBudget,
-    KeyCache,
 )
 from centripetal.auth.remote_keys import MAX_ENDPOINTS, STRANGERS_AT_ONCE
 from centripetal.interfaces import TokenExpired, TokenInvalid
-from centripetal.testing import ManualClock
 
-from .key_server import EC, ED, RSA, RSA_OTHER, Stage, entry, key_server, key_set, signed, stage
-from .tokens import token
+from .key_server import (
+    EC,
+    ED,
+    GOOD,
+    RSA,
+    RSA_OTHER,
+    Stage,
+    entry,
+    key_server,
+    key_set,
+    play,
+    refused,
+    signed,
+)
 
-GOOD = entry("rsa", RSA)
 NEW = entry("new", RSA_OTHER)
-
-
-def play(scenario: Callable[[Stage], Awaitable[None]], *entries: Any, **store: Any) -> None:
-    async def main() -> None:
-        async with stage(*(entries or (GOOD,)), **store) as on:
-            await scenario(on)
-
-    asyncio.run(main())
-
-
-async def refused(on: Stage, token: str) -> str:
-    with pytest.raises(TokenInvalid) as raised:
-        await on.user(token)
-    return str(raised.value)
 
 
 def test_every_type_of_key_is_fetched_once() -> None:
@@ -79,70 +67,6 @@ def test_claims_are_checked_as_with_any_key() -> None:
         with pytest.raises(TokenExpired):
             await on.user(signed("rsa", exp=now - 1))
         assert await on.user(signed("rsa", exp=now + 1)) == "alice"
-
-    play(scenario)
-
-
-def test_a_token_must_name_a_key_of_its_algorithm() -> None:
-    async def scenario(on: Stage) -> None:
-        for forged in (
-            signed(None), signed(""), signed("missing"), signed("rsa", RSA_OTHER), signed("ec", RSA),
-            signed("rsa", EC["ES256"], "ES256"), signed("ed", RSA), signed("rsa", ED, "EdDSA"),
-            signed("only384", RSA, "RS256"), signed("enc"), signed("x" * 600), signed("rsa", RSA, "PS256"),
-        ):  # fmt: skip
-            await refused(on, forged)
-        assert len(on.server.calls) == 2, "two ids are in no answer"
-
-    play(
-        scenario, GOOD, entry("ec", EC["ES256"]), entry("ed", ED), entry("only384", RSA, alg="RS384"),
-        entry("enc", RSA, use="enc"),
-    )  # fmt: skip
-
-
-def test_keys_that_a_token_brings_along_are_ignored() -> None:
-    async def scenario(on: Stage) -> None:
-        async with key_server() as evil:
-            evil.answers["/keys"] = key_set(entry("rsa", RSA_OTHER), entry("evil", RSA_OTHER))
-            url = f"{evil.url}/keys"
-            for header in (
-                {"jwk": entry("rsa", RSA_OTHER)}, {"jku": url}, {"x5u": url}, {"x5c": ["MIIB"]}, {"iss": url},
-            ):  # fmt: skip
-                await refused(on, signed("rsa", RSA_OTHER, header=header))
-                await refused(on, signed("evil", RSA_OTHER, header=header))
-                assert await on.user(signed("rsa", RSA, header=header)) == "alice"
-            assert evil.calls == []
-
-    play(scenario)
-
-
-def test_public_keys_are_no_hmac_secrets() -> None:
-    async def scenario(on: Stage) -> None:
-        pem = RSA.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        raw = ED.public_key().public_bytes_raw()
-        secrets = [pem, pem.strip(), GOOD["n"].encode(), json.dumps(GOOD).encode(), raw, b""]
-        for kid in ("rsa", "ed"):
-            for alg in ("HS256", "HS384", "HS512", "none", "EdDSA"):
-                for secret in secrets:
-                    await refused(on, token({"sub": "admin"}, key=secret, header={"alg": alg, "kid": kid}))
-
-    play(scenario, GOOD, entry("ed", ED))
-
-
-@pytest.mark.parametrize("kid", [1, None, [], {}, True, 1e9, "rsa\x00", "RSA", " rsa", "../keys", "\u0000", "' OR 1=1"])
-def test_a_strange_id_is_no_key(kid: Any) -> None:
-    async def scenario(on: Stage) -> None:
-        await refused(on, token({"sub": "admin"}, header={"alg": "RS256", "kid": kid}))
-        assert set(on.server.calls) <= {"/keys"}
-
-    play(scenario)
-
-
-def test_a_critical_extension_costs_no_call() -> None:
-    async def scenario(on: Stage) -> None:
-        await refused(on, signed("rsa", header={"crit": ["exp"]}))
-        assert on.server.calls == []
 
     play(scenario)
 
@@ -369,15 +293,6 @@ def test_subscription_tokens_may_have_keys_of_their_own() -> None:
     play(scenario)
 
 
-def test_static_keys_do_not_count_beside_an_endpoint() -> None:
-    async def scenario(on: Stage) -> None:
-        on.verifier = on.make(jwks_public_endpoint=f"{on.server.url}/keys", hmac_secret_key="x" * 32)
-        for kid in (None, "rsa", "missing"):
-            await refused(on, signed(kid, "x" * 32, "HS256"))
-
-    play(scenario)
-
-
 def test_a_new_verifier_keeps_the_keys_of_the_same_endpoint() -> None:
     async def scenario(on: Stage) -> None:
         await on.user(signed("rsa"))
@@ -445,59 +360,3 @@ def test_a_failure_is_told_without_what_may_be_secret(capsys: pytest.CaptureFixt
     told = "".join(capsys.readouterr())
     assert "key_set_not_fetched" in told and "404" in told and "127.0.0.1" in told
     assert not any(secret in told for secret in ("password", "hidden", "private", signed("rsa")[:20]))
-
-
-class Cache(RuleBasedStateMachine):
-    """The cache against its plain meaning: what the endpoint said when."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = ManualClock()
-        self.cache = KeyCache(self.clock)
-        self.budget = FetchBudget(self.clock)
-        self.seen: dict[str, float] = {}
-        self.taken: list[float] = []
-
-    kids = st.sampled_from("abcdef")
-
-    @rule(seconds=st.sampled_from([0.0, 1.0, 9.9, 10.0, 600.0, 3599.0, 3600.0, 86_399.0, 86_400.0]))
-    def wait(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    @rule(kids=st.sets(kids, min_size=1))
-    def answer(self, kids: set[str]) -> None:
-        now = self.clock.monotonic()
-        self.cache.store({kid: {} for kid in kids})
-        self.seen = {kid: at for kid, at in self.seen.items() if now - at < FRESH_SECONDS}
-        self.seen.update(dict.fromkeys(kids, now))
-
-    @rule(kid=kids)
-    def miss(self, kid: str) -> None:
-        self.cache.note_missing(kid)
-        assert self.cache.is_missing(kid)
-
-    @rule(number=st.integers(0, 10_000))
-    def flood(self, number: int) -> None:
-        for one in range(number, number + 300):
-            self.cache.note_missing(f"forged{one}")
-
-    @rule(times=st.integers(1, 30))
-    def take(self, times: int) -> None:
-        now = self.clock.monotonic()
-        self.taken += [now for _ in range(times) if self.budget.take()]
-        lately = [at for at in self.taken if now - at < 60]
-        assert len(lately) <= FETCHES_AT_ONCE + FETCHES_PER_MINUTE
-
-    @invariant()
-    def keys_are_as_said(self) -> None:
-        now = self.clock.monotonic()
-        for kid in "abcdef":
-            found = self.cache.find(kid)
-            age = now - self.seen[kid] if kid in self.seen else USABLE_SECONDS
-            assert (found is not None) == (age < USABLE_SECONDS)
-            assert found is None or found.fresh == (age < FRESH_SECONDS)
-        assert len(self.cache._missing) <= MAX_MISSING
-
-
-TestCache = Cache.TestCase
-TestCache.settings = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
