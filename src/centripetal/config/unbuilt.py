@@ -16,7 +16,6 @@ from .values import show
 
 UNBUILT: tuple[tuple[str, str], ...] = (
     (r"http_server\.http3\..*", "HTTP/3"),
-    (r"http_server\.h2c_external", "cleartext HTTP/2"),
     (r"engine\.type|engine\.redis\..*", "the Redis engine"),
     (r"broker\..*", "a broker apart from the engine"),
     (r"presence_manager\..*", "a presence manager apart from the engine"),

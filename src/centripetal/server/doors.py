@@ -69,7 +69,7 @@ def build_doors(config: Config, shared: Shared) -> list[Door]:
     if has_internal_listener(config):
         places.append(("internal", server.internal_address or server.address, int(server.internal_port)))
     return [
-        Door(name, Listener(routes, app), address, port)
+        Door(name, Listener(routes, app, h2c=server.h2c_external and name == "external"), address, port)
         for (name, address, port), (routes, app) in zip(places, served(config, shared), strict=True)
     ]
 

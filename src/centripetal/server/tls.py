@@ -13,7 +13,7 @@ from ..config import Config, ConfigError
 from ..interfaces import Clock
 from ..transports.addresses import split_address
 from ..transports.settings import AutocertSettings, HttpServerSettings
-from ..transports.tls import HTTP_1, ListenerTls
+from ..transports.tls import HTTP_VERSIONS, ListenerTls
 
 if TYPE_CHECKING:
     from ..transports.autocert.autocert import Autocert
@@ -40,7 +40,7 @@ class ServerTls:
         OSError: the cache of certificates cannot be used.
     """
 
-    def __init__(self, config: Config, clock: Clock, alpn: Sequence[str] = HTTP_1) -> None:
+    def __init__(self, config: Config, clock: Clock, alpn: Sequence[str] = HTTP_VERSIONS) -> None:
         server = config.http_server
         self._autocert_settings = server.tls_autocert
         self._autocert: Autocert | None = None

@@ -14,7 +14,9 @@ from .fallback import AsgiApp, Fallback
 from .gate import Gate
 from .heads import HeadReader
 from .http import HttpConnection
+from .http2 import Http2Connection
 from .lingering import LingeringConnection
+from .opening import Opening
 from .responses import ResponseWriter
 from .tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
 
@@ -47,20 +49,29 @@ class Listener:
         routes: endpoints by path.
         fallback_app: ASGI application for every other path; None to answer 404.
         limits: see HttpLimits.
+        h2c: speak HTTP/2 in clear text with clients that begin with it (`http_server.h2c_external`).
 
     Attributes:
-        connections: those that speak HTTP; upgraded ones have left.
+        connections: those that speak HTTP; upgraded ones of HTTP/1.1 have left.
         draining: responses close their connections.
     """
 
-    def __init__(self, routes: Routes, fallback_app: AsgiApp | None = None, limits: HttpLimits | None = None) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        fallback_app: AsgiApp | None = None,
+        limits: HttpLimits | None = None,
+        *,
+        h2c: bool = False,
+    ) -> None:
         self.serve(routes, fallback_app)
         self.limits = limits or HttpLimits()
         self.heads = HeadReader(self.limits.headers)
         self.writer = ResponseWriter()
-        self.connections: set[HttpConnection | LingeringConnection] = set()
+        self.connections: set[HttpConnection | Http2Connection | LingeringConnection | Opening] = set()
         self.draining = False
         self.is_tls = False
+        self._h2c = h2c
         self.gate: Gate
         self.loop: asyncio.AbstractEventLoop
         self.deadlines: Deadlines
@@ -83,7 +94,7 @@ class Listener:
             host: address to bind; empty or None for all.
             port: TCP port, 0 for a free one.
             sock: a bound socket instead of both.
-            tls: serve TLS with this context.
+            tls: serve TLS with this context; its ALPN protocols may have `h2`.
             reuse_port: share the port with other processes (SO_REUSEPORT).
             backlog: connections that the kernel may hold for us.
             gate: where newcomers wait, if all listeners of the process have one.
@@ -110,9 +121,9 @@ class Listener:
         self.routes = routes
         self.fallback = Fallback(fallback_app) if fallback_app is not None else None
 
-    def protocol(self) -> HttpConnection:
+    def protocol(self) -> HttpConnection | Opening:
         """Makes the protocol of a new connection."""
-        return HttpConnection(self)
+        return Opening(self) if self.is_tls or self._h2c else HttpConnection(self)
 
     @property
     def port(self) -> int:

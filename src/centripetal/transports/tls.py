@@ -18,7 +18,8 @@ from cryptography import x509
 from ..model.certificates import Certificates, certificate_paths, load_authorities, read_certificates
 from ..model.tls import TlsSettings
 
-HTTP_1 = ("http/1.1",)
+HTTP_VERSIONS = ("h2", "http/1.1")
+"""What the front door speaks over TLS (ALPN)."""
 
 HANDSHAKE_SECONDS = 10.0
 """So long a client may take for its handshake."""
@@ -35,7 +36,7 @@ Choose = Callable[[ssl.SSLObject, str], ssl.SSLContext | None]
 _log = structlog.get_logger("centripetal.tls")
 
 
-def server_context(certificates: Certificates, alpn: Sequence[str] = HTTP_1) -> ssl.SSLContext:
+def server_context(certificates: Certificates, alpn: Sequence[str] = HTTP_VERSIONS) -> ssl.SSLContext:
     """Returns the context of a server: TLS 1.2 or newer.
 
     Args:
@@ -106,7 +107,7 @@ class ListenerTls:
         ValueError: the certificates cannot be used; the text begins with the option's name.
     """
 
-    def __init__(self, option: str, settings: TlsSettings, alpn: Sequence[str] = HTTP_1) -> None:
+    def __init__(self, option: str, settings: TlsSettings, alpn: Sequence[str] = HTTP_VERSIONS) -> None:
         self._option = option
         self._settings = settings
         self._alpn = tuple(alpn)

@@ -19,7 +19,7 @@ from ...model.certificates import Certificates
 from ..endpoints import Routes
 from ..listener import Listener
 from ..settings import AutocertSettings
-from ..tls import HTTP_1, front_context, server_context
+from ..tls import HTTP_VERSIONS, front_context, server_context
 from .authority import HTTP_01, TLS_ALPN_01, Authority, AuthorityError, Proof
 from .cache import CertificateCache, key_as_pem
 from .names import host_name
@@ -84,7 +84,7 @@ class Autocert:
         clock: Clock,
         directory_url: str,
         *,
-        alpn: Sequence[str] = HTTP_1,
+        alpn: Sequence[str] = HTTP_VERSIONS,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings

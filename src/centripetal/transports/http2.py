@@ -1,0 +1,485 @@
+"""HTTP/2 at the front door (RFC 9113): one connection, and an Exchange for each stream.
+
+The library h2 keeps the state of the protocol; frames of bodies, of which a fan-out makes many, are written here. A connection
+is bounded in streams, header bytes, windows, resets and frames that ask for nothing; what waits for its peer waits in the
+exchanges, whose owners bound it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from h2.config import H2Configuration
+from h2.connection import ConnectionState, H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    PingReceived,
+    PriorityUpdated,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    UnknownFrameReceived,
+    WindowUpdated,
+)
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
+
+from .addresses import remote_address
+from .allowance import Allowance
+from .deadlines import Expiring
+from .exchange import Cause, Exchange
+from .header_sections import BadSection, read_section
+from .lingering import LingeringConnection
+
+if TYPE_CHECKING:
+    from .listener import Listener
+
+_log = structlog.get_logger()
+
+MAX_STREAMS = 250
+"""So many requests may be open at once on a connection."""
+
+STREAM_WINDOW_BYTES = 65535
+"""So much of a stream's body may be on its way or unread; with all streams it makes the connection's window."""
+
+RESETS, RESETS_A_SECOND = MAX_STREAMS, 10.0
+"""A client may give up so many requests at once, and then so many a second ("rapid reset")."""
+
+IDLE_FRAMES, IDLE_FRAMES_A_SECOND = 1000, 100.0
+"""The same for frames that ask for nothing: pings, settings, priorities, empty data, unknown ones."""
+
+MAX_UNSENT_CONTROL_BYTES = 262144
+"""With more unsent, although bodies wait, the peer is not read: what it sends makes answers that it does not take."""
+
+_MAX_CLOSED_STREAMS = 1024  # remembered, to tell late frames from wrong ones
+_WRITE_BYTES = 65536
+_READ_BYTES = 4096  # the library works through what it is given in one go
+_SLICE_SECONDS = 0.005
+_HEADER = struct.Struct(">BHBBL")
+
+_CODES = {
+    Cause.DONE: ErrorCodes.NO_ERROR,
+    Cause.CANCELLED: ErrorCodes.CANCEL,
+    Cause.REFUSED: ErrorCodes.REFUSED_STREAM,
+}
+
+
+class _Protocol(H2Connection):
+    MAX_CLOSED_STREAMS = _MAX_CLOSED_STREAMS
+
+
+def _new_protocol(max_head_bytes: int) -> H2Connection:
+    protocol = _Protocol(
+        H2Configuration(
+            client_side=False, header_encoding=False, validate_outbound_headers=False, normalize_outbound_headers=False
+        )
+    )
+    protocol.local_settings = Settings(
+        client=False,
+        initial_values={
+            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+            SettingCodes.MAX_HEADER_LIST_SIZE: max_head_bytes,
+            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
+        },
+    )
+    protocol.decoder.max_header_list_size = max_head_bytes
+    protocol.max_inbound_frame_size = protocol.local_settings.max_frame_size
+    return protocol
+
+
+class Http2Connection(asyncio.Protocol):
+    """The protocol of a connection; the Carrier of its exchanges.
+
+    Args:
+        listener: whose routes and limits it serves by.
+    """
+
+    __slots__ = (
+        "_backlog", "_blocked", "_draining", "_exchanges", "_idle_frames", "_out", "_protocol", "_queue",
+        "_reading_paused", "_resets", "_scheduled", "_sending", "_transport", "_writing_paused", "bucket", "deadline",
+        "listener",
+    )  # fmt: skip
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.deadline = 0.0
+        self.bucket: set[Expiring] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._protocol = _new_protocol(listener.limits.head_bytes)
+        self._exchanges: dict[int, Exchange] = {}
+        self._queue: deque[Exchange] = deque()  # with something to send
+        self._blocked: set[int] = set()  # streams with something to send and a closed window
+        self._out: list[bytes | memoryview] = []
+        self._backlog = b""  # received and not looked at
+        self._resets = Allowance(RESETS, RESETS_A_SECOND, listener.loop.time)
+        self._idle_frames = Allowance(IDLE_FRAMES, IDLE_FRAMES_A_SECOND, listener.loop.time)
+        self._scheduled = False
+        self._sending = False
+        self._draining = False
+        self._reading_paused = False
+        self._writing_paused = False
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        listener = self.listener
+        listener.connections.add(self)
+        listener.deadlines.watch(self, listener.limits.head_seconds)
+        self._protocol.initiate_connection()
+        self._protocol.increment_flow_control_window((MAX_STREAMS - 1) * STREAM_WINDOW_BYTES)
+        self._collect()
+        self._write()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.listener.connections.discard(self)
+        for exchange in list(self._exchanges.values()):
+            exchange.lose()
+        self.listener.deadlines.forget(self)
+        self._queue.clear()
+        self._out.clear()
+        self._backlog = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._reading_paused:
+            self._backlog += data
+        else:
+            self._read(data)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._schedule()
+        self._resume_reading()
+
+    def expire(self) -> None:
+        """The client did not begin, or there was no request for long."""
+        if self._draining:
+            self.abort()
+        else:
+            self.listener.deadlines.watch(self, self.listener.limits.linger_seconds)
+            self.close_when_done()
+
+    def close_when_done(self) -> None:
+        """Takes no further requests (GOAWAY), and closes when those in work are done."""
+        if self._transport is None:
+            return
+        if not self._draining:
+            self._draining = True
+            self._say_goodbye(ErrorCodes.NO_ERROR)
+        if not self._exchanges:
+            self._write()
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What exchanges ask for
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Returns what the transport knows."""
+        return self._transport.get_extra_info(name, default) if self._transport is not None else default
+
+    def send_head(self, exchange: Exchange, fields: list[tuple[bytes, bytes]]) -> None:
+        """Sends HEADERS; see Carrier."""
+        with contextlib.suppress(ProtocolError):  # the peer has just reset the stream
+            self._protocol.send_headers(exchange.stream_id, fields)
+        self._collect()
+        self._schedule()
+
+    def wake(self, exchange: Exchange) -> None:
+        """Puts an exchange into the queue; see Carrier."""
+        self._queue.append(exchange)
+        self._schedule()
+
+    def send_now(self) -> None:
+        """Sends what flow control and the socket take, a frame of each exchange in turn."""
+        self._scheduled = False
+        if self._sending or self._transport is None:
+            return
+        self._sending = True
+        try:
+            queue = self._queue
+            waiting = 0
+            while not self._writing_paused:
+                while queue and waiting < _WRITE_BYTES and (size := self._send_frame(queue)) >= 0:
+                    waiting += size
+                if not self._out:
+                    break
+                self._write()
+                waiting = 0
+        finally:
+            self._sending = False
+        if self._out:
+            self._write()
+
+    def consumed(self, exchange: Exchange, size: int) -> None:
+        """Opens the windows again; see Carrier."""
+        if size:
+            self._protocol.acknowledge_received_data(size, exchange.stream_id)
+            self._collect()
+            self._schedule()
+
+    def reset(self, exchange: Exchange, cause: Cause) -> None:
+        """Sends RST_STREAM; see Carrier."""
+        self._reset(exchange.stream_id, _CODES[cause])
+
+    def discard(self, exchange: Exchange) -> None:
+        """Forgets an exchange; without any the connection is idle, or done."""
+        self._exchanges.pop(exchange.stream_id, None)
+        self._blocked.discard(exchange.stream_id)
+        if not self._exchanges and self._transport is not None:
+            if self._draining:
+                self.listener.loop.call_soon(self.close_when_done)
+            else:
+                self.listener.deadlines.watch(self, self.listener.limits.idle_seconds)
+
+    # Sending
+
+    def _send_frame(self, queue: deque[Exchange]) -> int:
+        """Frames a piece of the first exchange's body; returns its size, or -1 when the connection's window is closed."""
+        exchange = queue[0]
+        stream_id = exchange.stream_id
+        protocol = self._protocol
+        stream = protocol.streams.get(stream_id)
+        if stream is None or self._exchanges.get(stream_id) is not exchange:
+            queue.popleft()
+            return 0
+        size = 0
+        if exchange.get_write_buffer_size():
+            size = min(
+                stream.outbound_flow_control_window,
+                protocol.outbound_flow_control_window,
+                protocol.max_outbound_frame_size,
+            )
+            if size <= 0:
+                if protocol.outbound_flow_control_window <= 0:
+                    return -1
+                queue.popleft()
+                self._blocked.add(stream_id)
+                return 0
+            piece = exchange.take(size)
+            size = len(piece)
+            # What H2Connection.send_data() does for a frame that ends nothing, at a tenth of the time.
+            stream.outbound_flow_control_window -= size
+            protocol.outbound_flow_control_window -= size
+            self._out.append(_HEADER.pack(size >> 16, size & 0xFFFF, 0, 0, stream_id))
+            self._out.append(piece)
+        queue.popleft()
+        if exchange.get_write_buffer_size():
+            queue.append(exchange)
+        elif exchange.is_closing():
+            with contextlib.suppress(ProtocolError):  # the peer has just reset the stream
+                protocol.end_stream(stream_id)
+            self._collect()
+            exchange.sent_end()
+        return size
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._transport is not None:
+            self._scheduled = True
+            self.listener.loop.call_soon(self.send_now)
+
+    def _collect(self) -> None:
+        """Takes what the library has framed; done at once, so that it keeps its place between frames of ours."""
+        data = self._protocol.data_to_send()
+        if data:
+            self._out.append(data)
+
+    def _write(self) -> None:
+        transport, out = self._transport, self._out
+        if transport is not None and out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            transport.write(data)
+            if self._writing_paused and transport.get_write_buffer_size() > MAX_UNSENT_CONTROL_BYTES:
+                self._pause_reading()
+
+    def _unblock(self, stream_id: int) -> None:
+        if stream_id in self._blocked:
+            self._blocked.discard(stream_id)
+            self._queue.append(self._exchanges[stream_id])
+
+    def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        with contextlib.suppress(ProtocolError):  # it is closed already
+            self._protocol.reset_stream(stream_id, code)
+        self._collect()
+        self._schedule()
+
+    def _say_goodbye(self, code: ErrorCodes) -> None:
+        # Not by the library's close_connection(), after which it lets no stream be answered.
+        frame = GoAwayFrame(0, last_stream_id=self._protocol.highest_inbound_stream_id, error_code=code)
+        self._out.append(frame.serialize())
+        self._write()
+
+    # Reading
+
+    def _read(self, data: bytes) -> None:
+        """Works through received bytes, for some milliseconds at most."""
+        position, size = 0, len(data)
+        started = self.listener.loop.time()
+        while position < size:
+            piece = data[position : position + _READ_BYTES] if size > _READ_BYTES else data
+            position += len(piece)
+            try:
+                events = self._protocol.receive_data(piece)
+                self._collect()
+                for event in events:
+                    if self._transport is None:
+                        return
+                    handle = _HANDLERS.get(event.__class__)
+                    if handle is not None:
+                        handle(self, event)
+            except ProtocolError as error:
+                self._collect()
+                self._end(type(error).__name__)
+            except Exception:  # noqa: BLE001  a mistake of ours or the library's ends this connection only
+                _log.exception("http2_connection_failed")
+                self.abort()
+                return
+            if self._transport is None:
+                return
+            if position < size and self.listener.loop.time() - started > _SLICE_SECONDS:
+                self._backlog = data[position:]
+                self._pause_reading()
+                self.listener.loop.call_soon(self._resume_reading)
+                break
+        self.send_now()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        transport = self._transport
+        if transport is None or not self._reading_paused or self._writing_paused:
+            return
+        self._reading_paused = False
+        if not transport.is_closing():
+            transport.resume_reading()
+        data, self._backlog = self._backlog, b""
+        if data:
+            self._read(data)
+
+    def _end(self, reason: str, code: ErrorCodes | None = None) -> None:
+        """Ends the connection for what its peer did, after what is to be said about it."""
+        transport = self._transport
+        if transport is None:
+            return
+        _log.debug("http2_connection_ended", reason=reason, address=remote_address(transport))
+        if code is not None:
+            self._say_goodbye(code)
+        self._write()
+        self.connection_lost(None)
+        transport.set_protocol(LingeringConnection(self.listener, transport))
+        if not transport.can_write_eof():
+            transport.close()
+
+    # Events
+
+    def _begin(self, event: RequestReceived) -> None:
+        stream_id = event.stream_id
+        if self._draining or len(self._exchanges) >= MAX_STREAMS:
+            self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        assert event.headers is not None and self._transport is not None
+        try:
+            if len(event.headers) > self.listener.limits.headers:
+                raise BadSection("too many fields")
+            request = read_section(event.headers, "2")
+        except BadSection:
+            self._reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self._count_reset()
+            return
+        request.is_tls = self.listener.is_tls
+        request.remote_address = remote_address(self._transport)
+        if not self._exchanges:
+            self.listener.deadlines.forget(self)
+        exchange = self._exchanges[stream_id] = Exchange(self, stream_id)
+        exchange.begin(request, ended=event.stream_ended is not None)
+
+    def _receive(self, event: DataReceived) -> None:
+        size = event.flow_controlled_length
+        data = event.data
+        if not data and event.stream_ended is None:
+            self._count_idle_frame(event)
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is not None:
+            exchange.receive(data, size)
+        elif size:
+            self._protocol.acknowledge_received_data(size, event.stream_id)
+            self._collect()
+
+    def _receive_end(self, event: StreamEnded) -> None:
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is not None:
+            exchange.receive_end()
+
+    def _lose(self, event: StreamReset) -> None:
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is not None:
+            exchange.lose()
+        self._count_reset()
+
+    def _open_window(self, event: WindowUpdated) -> None:
+        if event.stream_id:
+            self._unblock(event.stream_id)
+        self._schedule()
+
+    def _take_settings(self, event: RemoteSettingsChanged) -> None:
+        if not self._exchanges and not self._draining:
+            self.listener.deadlines.watch(self, self.listener.limits.idle_seconds)
+        for stream_id in list(self._blocked):
+            self._unblock(stream_id)
+        self._schedule()
+        self._count_idle_frame(event)
+
+    def _take_goodbye(self, event: ConnectionTerminated) -> None:
+        """The peer opens no more streams; those that are open go on, for which the library has to be told."""
+        if event.error_code:
+            self._end("goaway")
+            return
+        self._protocol.state_machine.state = ConnectionState.SERVER_OPEN
+        self._draining = True
+        if not self._exchanges:
+            self.listener.loop.call_soon(self.close_when_done)
+
+    def _count_reset(self) -> None:
+        if not self._resets.take():
+            self._end("too many resets", ErrorCodes.ENHANCE_YOUR_CALM)
+
+    def _count_idle_frame(self, _event: Event) -> None:
+        if not self._idle_frames.take():
+            self._end("too many frames without use", ErrorCodes.ENHANCE_YOUR_CALM)
+
+
+_HANDLERS: dict[type[Event], Callable[[Http2Connection, Any], None]] = {
+    RequestReceived: Http2Connection._begin,
+    DataReceived: Http2Connection._receive,
+    StreamEnded: Http2Connection._receive_end,
+    StreamReset: Http2Connection._lose,
+    WindowUpdated: Http2Connection._open_window,
+    RemoteSettingsChanged: Http2Connection._take_settings,
+    ConnectionTerminated: Http2Connection._take_goodbye,
+    PingReceived: Http2Connection._count_idle_frame,
+    PriorityUpdated: Http2Connection._count_idle_frame,
+    UnknownFrameReceived: Http2Connection._count_idle_frame,
+}
