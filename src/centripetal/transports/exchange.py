@@ -161,7 +161,9 @@ class Exchange(asyncio.Transport):
             self._carrier.consumed(self, size)
 
     def receive_end(self) -> None:
-        """The peer has sent all of its side."""
+        """The peer has sent all of its side; does nothing if `begin` has said so already."""
+        if self._heard:
+            return
         self._heard = True
         if self._said:
             self._finish()

@@ -211,6 +211,16 @@ def test_a_tunnel_carries_both_ways_and_ends_with_both() -> None:
     on_stage(check)
 
 
+def test_an_end_that_was_told_with_the_head_is_not_told_again() -> None:
+    async def check(stage: Stage) -> None:
+        exchange = stage.wire.exchange("CONNECT", "/ws", protocol="websocket")
+        exchange.receive_end()
+        await asyncio.sleep(0)
+        assert stage.tunnels.tape.told == ["eof"]
+
+    on_stage(check)
+
+
 def test_what_waits_is_counted_and_water_marks_are_told() -> None:
     async def check(stage: Stage) -> None:
         wire, tape = stage.wire, stage.tunnels.tape

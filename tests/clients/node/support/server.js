@@ -70,7 +70,8 @@ export async function startServer(overlay = {}) {
   const folder = await mkdtemp(path.join(tmpdir(), 'centripetal-'));
   const file = path.join(folder, 'config.json');
   await writeFile(file, JSON.stringify(config));
-  const { child } = await run(['-c', file], port, folder);
+  const internalPort = Number(config.http_server.internal_port || port);
+  const { child } = await run(['-c', file], internalPort, folder);
   return new Server(port, child, folder, {
     apiKey: config.http_api.key,
     secret: config.client.token.hmac_secret_key,
