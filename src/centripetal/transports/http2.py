@@ -78,6 +78,11 @@ _CODES = {
 class _Protocol(H2Connection):
     MAX_CLOSED_STREAMS = _MAX_CLOSED_STREAMS
 
+    @property
+    def open_inbound_streams(self) -> int:
+        """Never so many that the library ends the connection: the connection below refuses the stream instead."""
+        return min(super().open_inbound_streams, MAX_STREAMS - 1)
+
 
 def _new_protocol(max_head_bytes: int) -> H2Connection:
     protocol = _Protocol(

@@ -107,12 +107,13 @@ def in_house(
     more: dict[str, Any] | None = None,
     max_body_bytes: int = 100_000,
     tls: ssl.SSLContext | None = None,
+    h2c: bool = False,
 ) -> None:
     """Runs a test against a listener."""
 
     async def run() -> None:
         echo = Echo(max_body_bytes)
-        listener = Listener(Routes({"/echo": echo, **(more or {})}, [("/api/", echo)]), app, limits)
+        listener = Listener(Routes({"/echo": echo, **(more or {})}, [("/api/", echo)]), app, limits, h2c=h2c)
         await listener.start("127.0.0.1", 0, tls=tls)
         house = House(listener, echo)
         try:
