@@ -12,6 +12,7 @@ from urllib.parse import quote
 import structlog
 
 from ..interfaces.request import HttpRequest
+from .exchange_writer import EXCHANGE_WRITER
 from .fallback import Fallback
 from .responses import plain
 
@@ -95,7 +96,7 @@ class ApplicationRun(asyncio.Protocol):
         if self._gone or self._state == _COMPLETE:
             return
         if self._state == _WAITS:
-            exchange.respond(plain(500))
+            EXCHANGE_WRITER.respond(exchange, plain(500))
             exchange.finish()
         else:
             exchange.abort()
@@ -126,7 +127,7 @@ class ApplicationRun(asyncio.Protocol):
         if self._state == _WAITS:
             self._exchange.start(*self._head)
             self._state = _STARTED
-        if self._request.method != "HEAD":
+        if not self._exchange.without_body:
             self._exchange.write(message.get("body", b""))
         if not message.get("more_body", False):
             self._state = _COMPLETE

@@ -6,10 +6,10 @@ versions is in two objects that a carrier hands them:
 - a transport, `asyncio.Transport`, that takes the bytes of a body or of a WebSocket: the TCP connection itself with
   HTTP/1.x, an `exchange.Exchange` where a connection carries many requests (HTTP/2, HTTP/3);
 - an AnswerWriter, which begins the answer on such a transport: as text with HTTP/1.x (`responses.ResponseWriter`), as a
-  header section otherwise (`exchange.ExchangeWriter`).
+  header section otherwise (`exchange_writer.ExchangeWriter`).
 
 A new carrier of requests needs nothing in the endpoints. If its connections carry many requests, it makes an Exchange for
-each and is an `exchange.Carrier` for them; the rest, from routes to bodies, limits and the fallback application, is there.
+each and is an `carriers.Carrier` for them; the rest, from routes to bodies, limits and the fallback application, is there.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -19,10 +19,12 @@ from ..node.eager import run_eagerly
 from .application import MAX_RUNS, ApplicationRun
 from .deadlines import Expiring
 from .endpoints import HttpEndpoint, OpenResponse
-from .header_sections import header_section
+from .exchange_writer import EXCHANGE_WRITER
+from .header_sections import body_length, header_section
 from .responses import plain, response_of
 
 if TYPE_CHECKING:
+    from .carriers import Carrier
     from .listener import Listener
 
 _log = structlog.get_logger()
@@ -40,46 +42,6 @@ class Cause(Enum):
     REFUSED = "nothing was done with the request; the client may repeat it"
 
 
-class Carrier(Protocol):
-    """A connection of many streams. Everything is called on the event loop.
-
-    Attributes:
-        listener: whose routes and limits its exchanges are served by.
-    """
-
-    listener: Listener
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Returns what the connection's transport knows, e.g. `peername`."""
-
-    def send_head(self, exchange: Exchange, fields: list[tuple[bytes, bytes]]) -> None:
-        """Sends a header section, before what waits in the exchange.
-
-        Args:
-            exchange: of the stream.
-            fields: names in lower case and values, `:status` first.
-        """
-
-    def wake(self, exchange: Exchange) -> None:
-        """Has the carrier send, by the end of the loop's turn, what waits in an exchange, by `take`.
-
-        When an exchange that `is_closing` has nothing left, the carrier ends the stream's sending side and calls
-        `sent_end`.
-        """
-
-    def send_now(self) -> None:
-        """Sends what may be sent at once of all exchanges that were woken; does nothing if that is being done."""
-
-    def consumed(self, exchange: Exchange, size: int) -> None:
-        """The peer may send so many bytes more on the stream."""
-
-    def reset(self, exchange: Exchange, cause: Cause) -> None:
-        """Ends both sides of the stream at once; what waits is not sent."""
-
-    def discard(self, exchange: Exchange) -> None:
-        """Forgets an exchange that has ended."""
-
-
 class Exchange(asyncio.Transport):
     """One request and its answer; the transport of the protocol that it is given to.
 
@@ -92,9 +54,9 @@ class Exchange(asyncio.Transport):
     """
 
     __slots__ = (
-        "_body", "_carrier", "_closing", "_endpoint", "_heard", "_is_tunnel", "_lost", "_pending", "_pending_size", "_protocol",
-        "_reading_paused", "_request", "_said", "_unread", "_unread_size", "_writing_paused", "bucket", "deadline",
-        "stream_id",
+        "_body", "_carrier", "_closing", "_endpoint", "_heard", "_is_tunnel", "_lost", "_pending", "_pending_size",
+        "_protocol", "_reading_paused", "_request", "_said", "_unread", "_unread_size", "_waits", "_writing_paused",
+        "bucket", "deadline", "stream_id",
     )  # fmt: skip
 
     def __init__(self, carrier: Carrier, stream_id: int) -> None:
@@ -118,6 +80,7 @@ class Exchange(asyncio.Transport):
         self._is_tunnel = False  # both sides are the protocol's, so that ours may end before the peer's
         self._reading_paused = False
         self._writing_paused = False
+        self._waits = False  # for its turn at the gate
 
     # What the carrier tells
 
@@ -131,6 +94,33 @@ class Exchange(asyncio.Transport):
         listener = self._carrier.listener
         self._request = request
         self._heard = ended
+        if request.path.encode("utf-8", "replace") in listener.routes.newcomers and not listener.gate.enter(self):
+            self._waits = self._reading_paused = True
+        else:
+            self._serve(listener, request)
+
+    def let_in(self) -> None:
+        """Its turn at the gate has come; what came meanwhile follows."""
+        request = self._request
+        if request is None:
+            return
+        data, size, heard = self._unread, self._unread_size, self._heard
+        self._unread, self._unread_size = b"", 0
+        self._waits = self._reading_paused = False
+        self._heard = heard and not size
+        self._serve(self._carrier.listener, request)
+        if size:
+            self.receive(data, size)
+            if heard:
+                self.receive_end()
+
+    def turn_away(self) -> None:
+        """There is no room for it."""
+        self._waits = self._reading_paused = False
+        if self._request is not None:
+            self._answer(plain(503))
+
+    def _serve(self, listener: Listener, request: HttpRequest) -> None:
         try:
             self._route(listener, request)
         except Exception:  # noqa: BLE001  an endpoint's mistake must not end as a silent reset
@@ -207,22 +197,10 @@ class Exchange(asyncio.Transport):
 
     # What answers ask for
 
-    def respond(self, response: HttpResponse) -> None:
-        """Sends a whole response; close() has to follow.
-
-        Raises:
-            ValueError: a header contains a line break.
-        """
-        without_body = self._request is not None and self._request.method == "HEAD"
-        status, body = response.status, response.body
-        headers = response.headers
-        if status >= 200 and status != 204 and status != 304:
-            headers = [*headers, ("content-length", str(len(body)))]
-        else:
-            without_body = True
-        self.start(status, headers)
-        if body and not without_body:
-            self.write(body)
+    @property
+    def without_body(self) -> bool:
+        """The answer is to a HEAD."""
+        return self._request is not None and self._request.method == "HEAD"
 
     def start(self, status: int, headers: list[tuple[str, str]]) -> None:
         """Sends the head of an answer whose body is written.
@@ -360,7 +338,7 @@ class Exchange(asyncio.Transport):
             self._serve_otherwise(listener, request)
             return
         early = endpoint.begin(request)
-        if early is None and _body_length(request) > endpoint.max_body_bytes:
+        if early is None and body_length(request) > endpoint.max_body_bytes:
             early = plain(413)
         if early is not None:
             self._answer(early)
@@ -426,10 +404,10 @@ class Exchange(asyncio.Transport):
         """Sends a whole response and ends the exchange."""
         self._body = self._endpoint = None
         try:
-            self.respond(response)
+            EXCHANGE_WRITER.respond(self, response)
         except ValueError:
             _log.exception("http_response_invalid")
-            self.respond(plain(500))
+            EXCHANGE_WRITER.respond(self, plain(500))
         self.finish()
 
     # Telling the protocol
@@ -473,39 +451,3 @@ class Exchange(asyncio.Transport):
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             listener.loop.call_soon(protocol.connection_lost, None)
-
-
-class ExchangeWriter:
-    """Begins answers on exchanges; see endpoints.AnswerWriter."""
-
-    __slots__ = ()
-
-    def open(self, transport: asyncio.Transport, headers: list[tuple[str, str]], body: bytes, *, chunked: bool) -> None:
-        """Sends the head of an answer that ends with the stream."""
-        assert isinstance(transport, Exchange) and not chunked
-        transport.start(200, headers)
-        transport.write(body)
-
-    def respond(self, transport: asyncio.Transport, response: HttpResponse) -> None:
-        """Sends a whole response."""
-        assert isinstance(transport, Exchange)
-        transport.respond(response)
-
-    def accept(self, transport: asyncio.Transport, request: HttpRequest, subprotocol: str, extensions: str) -> None:
-        """Opens the tunnel of an extended CONNECT (RFC 8441, section 5)."""
-        assert isinstance(transport, Exchange)
-        headers = []
-        if subprotocol:
-            headers.append(("sec-websocket-protocol", subprotocol))
-        if extensions:
-            headers.append(("sec-websocket-extensions", extensions))
-        transport.start(200, headers)
-
-
-EXCHANGE_WRITER = ExchangeWriter()
-
-
-def _body_length(request: HttpRequest) -> int:
-    """Returns the length that the request tells of its body, 0 if it tells none."""
-    text = request.headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

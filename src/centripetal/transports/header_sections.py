@@ -80,3 +80,9 @@ def header_section(status: int, date: str, headers: list[tuple[str, str]]) -> li
             raise ValueError("line break in a header")
         fields.append((lowered.encode("latin-1", "replace"), value.strip(" \t").encode("latin-1", "replace")))
     return fields
+
+
+def body_length(request: HttpRequest) -> int:
+    """Returns the length that the request tells of its body, 0 if it tells none."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

@@ -14,6 +14,7 @@ from centripetal.interfaces.request import HttpRequest, HttpResponse
 from centripetal.transports.deadlines import Deadlines
 from centripetal.transports.endpoints import AnswerWriter, Routes
 from centripetal.transports.exchange import HIGH_WATER_BYTES, Cause, Exchange
+from centripetal.transports.gate import Gate
 from centripetal.transports.header_sections import BadSection, header_section, read_section
 from centripetal.transports.listener import HttpLimits, Listener
 
@@ -111,6 +112,7 @@ class Stage:
         self.listener = Listener(Routes({"/ws": self.tunnels}, [("/api/", self.echo)]), app, HttpLimits())
         self.listener.loop = asyncio.get_running_loop()
         self.listener.deadlines = Deadlines(self.listener.loop)
+        self.listener.gate = Gate(self.listener.loop)
         self.wire = Wire(self.listener)
 
 
@@ -265,6 +267,26 @@ def test_an_exchange_that_has_ended_leaves_nothing(end: str) -> None:
         assert stage.tunnels.tape.told == ["lost"]
         stage.wire.woken.clear()
         assert sys.getrefcount(exchange) == 2  # ours and the call's
+
+    on_stage(check)
+
+
+def test_newcomers_wait_at_the_gate_with_what_they_sent() -> None:
+    async def check(stage: Stage) -> None:
+        wire = stage.wire
+        while stage.listener.gate.has_room:
+            assert stage.listener.gate.enter(wire.exchange("GET", "/api/none"))
+        waiting = wire.exchange("CONNECT", "/ws", ended=False, protocol="websocket")
+        waiting.receive(b"early", 5)
+        waiting.receive_end()
+        gone = wire.exchange("CONNECT", "/ws", ended=False, protocol="websocket")
+        gone.lose()
+        wire.exchange("CONNECT", "/ws", ended=False, protocol="websocket").turn_away()
+        wire.send_now()
+        assert [item[b":status"] for item in wire.sent if isinstance(item, dict)][-1] == b"503"
+        assert stage.tunnels.tape.told == []
+        await turns()
+        assert stage.tunnels.tape.told == [b"early", "eof"]
 
     on_stage(check)
 
