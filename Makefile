@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.environment
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.development
+EXAMPLES := build/examples/.installed
 NODE_MODULES := tests/clients/node/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -19,7 +20,7 @@ SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node clients-browser \
-	autobahn acme fuzz churn bench lock clean
+	examples autobahn acme fuzz churn bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -59,6 +60,10 @@ clients-node: $(INSTALLED) $(NODE_MODULES)
 clients-browser: $(INSTALLED) $(NODE_MODULES)
 	tests/clients/node/browser/provide
 	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm run test:browser --silent
+
+examples: $(INSTALLED) $(EXAMPLES) ## Test the example backends (FastAPI, Django) and run them with server and client
+	cd examples && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" \
+	  ../build/examples/bin/python -m pytest -p no:cacheprovider $(ARGS)
 
 autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite (ARGS=--quick leaves out the long cases)
 	tests/autobahn/run $(ARGS)
@@ -107,4 +112,11 @@ $(DEVELOPMENT): pyproject.toml requirements/ci.lock $(ENVIRONMENT)
 
 $(NODE_MODULES): tests/clients/node/package.json tests/clients/node/package-lock.json
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+# The frameworks of the examples stay out of the server's environment.
+$(EXAMPLES): examples/requirements.txt
+	@echo "Installing the environment of the examples into build/examples"
+	@"$(PYTHON)" -m venv build/examples
+	@build/examples/bin/python -m pip --disable-pip-version-check --quiet install --requirement examples/requirements.txt
 	@touch $@
