@@ -440,7 +440,7 @@ def test_an_expired_subscription(outcome: Any, left: bool) -> None:
         peer.send({"subscribe": {"channel": "asked:x"}})
         await scene.answer("subscribe", SubscribeAnswer(expire_at=int(scene.clock.time()) + 10, info=b'"old"'))
         assert peer.received() == [{"id": 2, "subscribe": {}}]  # nothing of the expiry
-        for _ in range(3):
+        for _ in range(4):
             peer.client.due.ping = 0.0
             scene.advance(20)
         await scene.answer("sub_refresh", outcome)
@@ -454,7 +454,7 @@ def test_an_expired_subscription(outcome: Any, left: bool) -> None:
                 scene.advance(20)
             assert scene.hooks.waiting == []  # it does not expire any more
         elif left:
-            for _ in range(5):
+            for _ in range(7):
                 peer.client.due.ping = peer.client.due.expiry = 0.0
                 scene.advance(20)
             assert scene.hooks.names() == ["sub_refresh"]  # prolonged by a minute only
