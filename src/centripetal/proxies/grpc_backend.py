@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import msgspec
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from msgspec import Raw
 
 from ..interfaces import HookError
@@ -21,12 +21,10 @@ from ..outbound.target import MAX_BODY_BYTES, MAX_CONCURRENT, MAX_WAITING
 from .answers import WIRE, Response, response_type
 from .requests import Forwarder, RequestFields
 from .schema import proxy_pb2 as schema
-from .settings import GrpcProxySettings, ProxySettings
+from .settings import GRPC_SCHEME, GrpcProxySettings, ProxySettings
 
 SERVICE = schema.DESCRIPTOR.services_by_name["CentrifugoProxy"].full_name
 """Name on the wire."""
-
-SCHEME = "grpc://"
 
 
 class GrpcChannels:
@@ -39,7 +37,7 @@ class GrpcChannels:
         """Returns the channel to an endpoint, `grpc://host:port` or `host:port`; it connects when it is used."""
         channel = self._channels.get((endpoint, tls))
         if channel is None:
-            channel = self._channels[endpoint, tls] = _open(endpoint.removeprefix(SCHEME).rstrip("/"), tls)
+            channel = self._channels[endpoint, tls] = _open(endpoint.removeprefix(GRPC_SCHEME).rstrip("/"), tls)
         return channel
 
     async def close(self, grace_seconds: float, *, but: AbstractSet[tuple[str, TlsSettings]] = frozenset()) -> None:
@@ -112,12 +110,11 @@ class GrpcBackend:
         self.forwarder = self._caller.forwarder
         self._fields = RequestFields(event, settings)
         self._request = getattr(schema, wire.request)
-        response = getattr(schema, wire.request.replace("Request", "Response"))
+        self._parse = getattr(schema, wire.request.replace("Request", "Response")).FromString
         self._read = reader(response_type(event))
-        self._call = channel.unary_unary(
+        self._call: Any = channel.unary_unary(
             f"/{SERVICE}/{wire.rpc}",
             request_serializer=self._request.SerializeToString,
-            response_deserializer=response.FromString,
         )
 
     async def ask(self, request: Any) -> Response[Any]:
@@ -141,7 +138,7 @@ class GrpcBackend:
                     caller.slots.release()
         except (TimeoutError, Overloaded, grpc.RpcError) as error:
             raise failure(error) from None
-        response: Response[Any] = self._read(answer)
+        response: Response[Any] = self._read(parsed(answer, self._parse))
         return response
 
 
@@ -151,6 +148,18 @@ def failure(error: BaseException) -> HookError:
         status = error.code() if hasattr(error, "code") else None
         return HookError(f"the call ended with the gRPC status {status.name if status is not None else 'UNKNOWN'}")
     return HookError("timeout: no answer in time" if isinstance(error, TimeoutError) else f"overloaded: {error}")
+
+
+def parsed(message: bytes, parse: Callable[[bytes], Any]) -> Any:
+    """Returns a message; the library would log malformed ones and return None.
+
+    Raises:
+        HookError: it is malformed.
+    """
+    try:
+        return parse(message)
+    except DecodeError:
+        raise HookError("the answer is not a message of the protocol") from None
 
 
 Reader = Callable[[Any], Any]

@@ -11,7 +11,7 @@ from ..interfaces import HookError
 from ..interfaces.hooks import SUBSCRIBE_STREAM, StreamPublication, SubscribeAnswer, SubscribeStreamEvent
 from ..outbound.result import Overloaded
 from .answers import Response, response_type, subscribe_answer
-from .grpc_backend import SERVICE, GrpcCaller, failure, reader
+from .grpc_backend import SERVICE, GrpcCaller, failure, parsed, reader
 from .requests import Forwarder, RequestFields
 from .schema import proxy_pb2 as schema
 from .settings import ProxySettings
@@ -66,7 +66,7 @@ async def read(call: Any) -> Any:
     try:
         message = await call.read()
         if message is not grpc.aio.EOF:
-            return message
+            return parsed(message, schema.StreamSubscribeResponse.FromString)
         if await call.code() == grpc.StatusCode.OK:
             return None
     except _FAILURES as error:
@@ -88,16 +88,13 @@ class StreamOpener:
         self._caller = GrpcCaller(settings)
         self.forwarder: Forwarder = self._caller.forwarder
         self._fields = RequestFields(SUBSCRIBE_STREAM, settings)
-        read_message = schema.StreamSubscribeResponse.FromString
-        self._one_way = channel.unary_stream(
+        self._one_way: Any = channel.unary_stream(
             f"/{SERVICE}/SubscribeUnidirectional",
             request_serializer=schema.SubscribeRequest.SerializeToString,
-            response_deserializer=read_message,
         )
-        self._both_ways = channel.stream_stream(
+        self._both_ways: Any = channel.stream_stream(
             f"/{SERVICE}/SubscribeBidirectional",
             request_serializer=schema.StreamSubscribeRequest.SerializeToString,
-            response_deserializer=read_message,
         )
 
     async def ask(self, request: SubscribeStreamEvent) -> Response[Any]:

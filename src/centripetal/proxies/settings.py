@@ -11,6 +11,14 @@ from centripetal.model.option import Secret, Uint32
 from centripetal.model.tls import TlsSettings
 from centripetal.node.settings import UnidirectionalDisconnect
 
+GRPC_SCHEME = "grpc://"
+"""May stand before the host and port of a gRPC endpoint."""
+
+
+def is_http(endpoint: str) -> bool:
+    """Whether a backend is asked over HTTP; otherwise it is gRPC."""
+    return endpoint.startswith(("http://", "https://"))
+
 
 class TransformError(Struct, frozen=True, kw_only=True):
     """Client error for an HTTP status."""

@@ -10,10 +10,10 @@ from ..interfaces import Clock, HookTable
 from ..interfaces.hooks import DEFAULT_HOOK, SUBSCRIBE_STREAM, Event, Forwarding
 from ..node.counters import Counters
 from ..node.limited_log import LimitedLogger
-from ..outbound import HttpClient, TargetSettings
+from ..outbound import HttpClient, HttpTarget, TargetSettings
 from .http import HttpBackend
 from .proxy import Backend, Proxy
-from .settings import ProxySettings
+from .settings import ProxySettings, is_http
 from .tls import client_context, with_pem_texts
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 5.0
 """Calls over gRPC that run when their proxy is gone may take so long to end."""
-
-_HTTP = ("http://", "https://")
-
-
-def is_http(endpoint: str) -> bool:
-    """Whether a backend is asked over HTTP; otherwise it is gRPC."""
-    return endpoint.startswith(_HTTP)
 
 
 class ProxyTable(HookTable):
@@ -90,18 +83,28 @@ class ProxyTable(HookTable):
 
             backend = StreamOpener(settings, self._grpc(settings))
         elif is_http(settings.endpoint):
-            backend = HttpBackend(event, settings, self._http.target(settings.endpoint, _target(settings)))
+            backend = HttpBackend(event, settings, self._target(settings))
         else:
             from .grpc_backend import GrpcBackend
 
             backend = GrpcBackend(event, settings, self._grpc(settings))
         return Proxy(event, backend, self._counters, self._log, name)
 
+    def _target(self, settings: ProxySettings) -> HttpTarget:
+        tls = settings.http.tls
+        bounds = TargetSettings(
+            timeout_seconds=settings.timeout,
+            tls=client_context(tls) if tls.enabled else None,
+            server_name=tls.server_name if tls.enabled else "",
+        )
+        try:
+            return self._http.target(settings.endpoint, bounds)
+        except ValueError as error:
+            raise ValueError(f"endpoint: {error}") from None
+
     def _grpc(self, settings: ProxySettings) -> Any:
         from .grpc_backend import GrpcChannels
 
-        if settings.grpc.tls.enabled and settings.grpc.tls.insecure_skip_verify:
-            raise ValueError("grpc.tls.insecure_skip_verify: is not possible over gRPC; give server_ca_pem")
         if self._channels is None:
             self._channels = GrpcChannels()
         return self._channels.channel(settings.endpoint, settings.grpc.tls)
@@ -117,12 +120,3 @@ class ProxyTable(HookTable):
         self._log.report_dropped()
         if self._channels is not None:
             await self._channels.close(CLOSE_SECONDS)
-
-
-def _target(settings: ProxySettings) -> TargetSettings:
-    tls = settings.http.tls
-    return TargetSettings(
-        timeout_seconds=settings.timeout,
-        tls=client_context(tls) if tls.enabled else None,
-        server_name=tls.server_name if tls.enabled else "",
-    )

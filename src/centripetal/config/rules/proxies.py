@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from centripetal.proxies.settings import ProxySettings
+from centripetal.outbound.client import parse_url
+from centripetal.proxies.answers import DISCONNECT_CODES, ERROR_CODES
+from centripetal.proxies.settings import GRPC_SCHEME, ProxySettings, is_http
 
 from ..errors import ConfigError
 from ..schema import Config
@@ -40,16 +42,37 @@ def check_proxy(path: str, proxy: ProxySettings) -> None:
         raise ConfigError(f"{path}.endpoint: is empty; the proxy is enabled and needs the address of the backend")
     if proxy.timeout <= 0:
         raise ConfigError(f"{path}.timeout: must be greater than zero")
+    _check_endpoint(path, proxy)
     for index, transform in enumerate(proxy.http.status_to_code_transforms):
         item = f"{path}.http.status_to_code_transforms[{index}]"
         if not transform.status_code:
             raise ConfigError(f"{item}.status_code: is missing; it is the HTTP status to match")
         if bool(transform.to_error.code) == bool(transform.to_disconnect.code):
             raise ConfigError(f"{item}: needs exactly one of to_error.code and to_disconnect.code")
+        if transform.to_error.code and transform.to_error.code not in ERROR_CODES:
+            raise ConfigError(f"{item}.to_error.code: {transform.to_error.code} is not in 100–4999")
+        if transform.to_disconnect.code and transform.to_disconnect.code not in DISCONNECT_CODES:
+            raise ConfigError(f"{item}.to_disconnect.code: {transform.to_disconnect.code} is not in 3000–4999")
         texts = {"to_error.message": transform.to_error.message, "to_disconnect.reason": transform.to_disconnect.reason}
         for name, text in texts.items():
             if not text.isascii() or len(text) > _MAX_TEXT:
                 raise ConfigError(f"{item}.{name}: {show(text)} is not ASCII of at most {_MAX_TEXT} bytes")
+
+
+def _check_endpoint(path: str, proxy: ProxySettings) -> None:
+    if is_http(proxy.endpoint):
+        try:
+            parse_url(proxy.endpoint)
+        except ValueError as error:
+            raise ConfigError(f"{path}.endpoint: {error}") from None
+        return
+    if not proxy.endpoint.removeprefix(GRPC_SCHEME).rstrip("/"):
+        raise ConfigError(f"{path}.endpoint: {show(proxy.endpoint)} names no host")
+    if proxy.grpc.tls.enabled and proxy.grpc.tls.insecure_skip_verify:
+        raise ConfigError(
+            f"{path}.grpc.tls.insecure_skip_verify: true cannot be used, as certificates are always checked over gRPC; "
+            "give server_ca_pem"
+        )
 
 
 def check_reference(config: Config, option: str, name: str, default: str, *, enabled: bool) -> None:
