@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import ssl
 from collections.abc import Sequence
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 DIRECTORY_VARIABLE = "ACME_DIRECTORY_URL"
 """Environment variable with the address of another ACME server than Let's Encrypt."""
+
+LARGE_BYTES = 128 * 1024
+"""From this size on, memory goes back to the system as soon as it is free."""
+
+_M_MMAP_THRESHOLD = -3  # malloc.h
 
 _log = structlog.get_logger("centripetal.tls")
 
@@ -74,6 +81,8 @@ class ServerTls:
         Raises:
             OSError: the address for ACME's challenges cannot be bound.
         """
+        if self._autocert or self._external or self._internal:
+            give_back_large_buffers()
         if self._autocert is not None:
             address = split_address(self._autocert_settings.http_addr) if self._autocert_settings.http else ("", 0)
             await self._autocert.start(*address)
@@ -95,6 +104,20 @@ class ServerTls:
         for tls in (self._autocert, self._external, self._internal):
             if tls is not None:
                 tls.every_second()
+
+
+def give_back_large_buffers() -> bool:
+    """Has the C library keep no large buffers that are free.
+
+    uvloop has one of 256 KiB for each TLS connection, of which a few pages are used. glibc takes such buffers from its
+    heap once it has seen one go; connections that come and go would then touch more and more pages of it.
+
+    Returns:
+        Whether the C library knows how to: glibc does.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
+    return False
 
 
 def _listener_tls(name: str, server: HttpServerSettings, alpn: Sequence[str]) -> ListenerTls | None:

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import platform
 import signal
 import ssl
 import sys
@@ -20,7 +21,7 @@ from structlog.testing import capture_logs
 from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixture
 
 from centripetal.config import ConfigError, load, validate
-from centripetal.server.tls import ServerTls
+from centripetal.server.tls import ServerTls, give_back_large_buffers
 from centripetal.testing import ManualClock
 
 AUTHORITY = trustme.CA()
@@ -112,6 +113,11 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load(None, environ={}, flags={"http_server.tls_autocert.enabled": "true"}).config
     with pytest.raises(ConfigError, match=r"http_server.tls_autocert.enabled: .*pip install 'centripetal\[acme\]'"):
         ServerTls(config, ManualClock())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_large_buffers_are_given_back() -> None:
+    assert give_back_large_buffers()
 
 
 def trusting() -> ssl.SSLContext:
