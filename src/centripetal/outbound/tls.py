@@ -28,7 +28,10 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     if settings.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if settings.cert_pem and settings.key_pem:
+    if settings.cert_pem or settings.key_pem:
+        for name in ("cert_pem", "key_pem"):
+            if not getattr(settings, name):
+                raise ValueError(f"{name}: is empty; a certificate needs its key and a key its certificate")
         own = Certificates(pem_of(settings, "cert_pem").encode(), pem_of(settings, "key_pem").encode())
         own.load_into(context)
     return context

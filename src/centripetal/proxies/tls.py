@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ..model.certificates import Certificates, load_authorities, pem_of
+from ..model.certificates import pem_of
 from ..model.tls import TlsSettings
+from ..outbound import tls as outbound
 from .settings import ProxySettings
 
 _PEM_OPTIONS = ("cert_pem", "key_pem", "server_ca_pem")
@@ -42,14 +43,6 @@ def client_context(tls: TlsSettings) -> ssl.SSLContext:
         ValueError: a certificate or key cannot be used; the text begins with the option.
     """
     try:
-        context = ssl.create_default_context() if not tls.server_ca_pem else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if tls.server_ca_pem:
-            load_authorities(context, tls.server_ca_pem, "server_ca_pem")
-        if tls.cert_pem or tls.key_pem:
-            Certificates(tls.cert_pem.encode(), tls.key_pem.encode()).load_into(context)
+        return outbound.client_context(tls)
     except ValueError as error:
         raise ValueError(f"http.tls.{error}") from None
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

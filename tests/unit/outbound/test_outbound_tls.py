@@ -88,6 +88,8 @@ def test_old_versions_are_not_spoken() -> None:
         (TlsSettings(server_ca_pem="/nowhere"), "^server_ca_pem: "),
         (TlsSettings(server_ca_pem=KEY), "^server_ca_pem: "),
         (TlsSettings(cert_pem="/nowhere", key_pem=KEY), "^cert_pem: "),
+        (TlsSettings(cert_pem=CERTIFICATE), "^key_pem: is empty"),
+        (TlsSettings(key_pem=KEY), "^cert_pem: is empty"),
         (TlsSettings(cert_pem=pem(AUTHORITY), key_pem=KEY), "^key_pem: is not the key of cert_pem"),
     ],
 )
