@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -248,3 +250,41 @@ def test_a_host_that_is_not_served_is_refused() -> None:
     nameless.check_hostname = False
     with pytest.raises(ssl.SSLError, match="unrecognized"):
         shake(nameless, front, host=None)
+
+
+def test_connections_that_ended_leave_nothing_to_collect() -> None:
+    tls = ListenerTls("http_server.tls", settings(LEAVES[0]))
+    context = client_context()
+    beginning = bytes.fromhex("1603010200010001fc0303")  # of a ClientHello
+
+    def come_and_go(port: int) -> None:
+        """Says goodbye, just leaves, or leaves amid the handshake."""
+        for way in ("unwrap", "close", "half") * 5:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+                if way == "half":
+                    plain.sendall(beginning)
+                    continue
+                with context.wrap_socket(plain, server_hostname="localhost") as connection:
+                    connection.sendall(get("/echo"))
+                    assert connection.recv(1000)
+                    if way == "unwrap":
+                        connection.unwrap()
+
+    async def test(house: House) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            await asyncio.to_thread(come_and_go, house.listener.port)
+            async with asyncio.timeout(5):
+                while house.listener.connections:
+                    await asyncio.sleep(0.01)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            found = {type(item).__name__ for item in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert not found & {"HttpConnection", "SSLProtocol", "_SSLProtocolTransport", "TCPTransport", "SSLObject"}, found
+
+    in_house(test, tls=tls.context)
