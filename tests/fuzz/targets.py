@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from centripetal.auth.compact import HeaderReader, split_token
 from centripetal.auth.issue import sign_connection_token
+from centripetal.auth.key_set import KeySetInvalid, parse_key_set
 from centripetal.auth.settings import TokenSettings
 from centripetal.auth.verifier import JwtVerifier
 from centripetal.connection import Client
@@ -22,6 +25,8 @@ from centripetal.interfaces import TokenExpired, TokenInvalid
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
 from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
+from centripetal.outbound import BadResponse, TooLarge
+from centripetal.outbound.decompression import decompress_gzip
 from centripetal.protocol.errors import ProtocolError
 from centripetal.protocol.framing import NewlineSplitter, VarintSplitter, join_protobuf
 from centripetal.protocol.json_codec import JSON
@@ -272,6 +277,23 @@ class Connections:
         assert not self.node.registry.clients, "a connection that has ended is still registered"
 
 
+KEYS = {
+    "keys": [
+        {"kty": "RSA", "kid": "r", "use": "sig", "e": "AQAB", "n": "v" + "Q" * 341, "alg": "RS256", "key_ops": ["verify"]},
+        {"kty": "EC", "kid": "e", "use": "sig", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+        {"kty": "OKP", "kid": "o", "use": "sig", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+    ]
+}  # fmt: skip
+SIGNED = "eyJhbGciOiJub25lIn0.e30." + "A" * 86
+
+
+def _feed_key_set(data: bytes, chance: random.Random) -> None:
+    for checks in parse_key_set(data).values():
+        for check in checks.values():
+            assert not check(split_token(SIGNED, HeaderReader())), "a signature of zeros is right"
+
+
 def make_targets() -> list[Target]:
     """Returns all targets. Needs the event loop that the inputs are fed in."""
     asyncio.get_running_loop()
@@ -317,6 +339,13 @@ def make_targets() -> list[Target]:
         Target("tag filters", filters, _feed_filter, (FilterError,)),
         Target("deltas", [EDITED, create_delta(SOURCE, EDITED), create_delta(SOURCE, b"unlike")], _feed_delta, (FossilError,)),
         Target("tokens", tokens, feed_token, (TokenInvalid, TokenExpired)),
+        Target("key sets", [msgspec.json.encode(KEYS)], _feed_key_set, (KeySetInvalid,)),
+        Target(
+            "compressed answers",
+            [gzip.compress(line) for line in lines] + [gzip.compress(bytes(200_000)) + gzip.compress(b"x")],
+            lambda data, chance: decompress_gzip(data, 40_000),
+            (BadResponse, TooLarge),
+        ),
         Target("a JSON connection", [*lines, b"\n".join(lines[1:])], Connections("json", connect).feed, ()),
         Target("a Protobuf connection", protobuf, Connections("protobuf", binary_connect).feed, ()),
     ]

@@ -196,6 +196,8 @@ def weak_keys(settings: TokenSettings, option: str = "client.token") -> list[str
     Raises:
         TokenSettingsError: a key cannot be read.
     """
+    if settings.jwks_public_endpoint:
+        return []  # static keys do not count beside an endpoint
     warnings = []
     for name in ("hmac_secret_key", "hmac_previous_secret_key"):
         secret = getattr(settings, name)

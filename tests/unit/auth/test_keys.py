@@ -74,6 +74,13 @@ def test_weak_keys_are_told_by_their_options() -> None:
     assert "shorter" not in " ".join(warnings)
 
 
+def test_static_keys_beside_an_endpoint_are_not_looked_at() -> None:
+    settings = TokenSettings(
+        jwks_public_endpoint="https://keys.test/", hmac_secret_key="short", rsa_public_key="unreadable"
+    )
+    assert weak_keys(settings) == []
+
+
 def test_signed_connection_tokens_verify() -> None:
     settings, clock = TokenSettings(hmac_secret_key=SECRET), ManualClock()
     signed = sign_connection_token(settings, "alice", 60, clock)
