@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from ..interfaces.request import HttpRequest, HttpResponse
-from ..node.eager import run_eagerly
-from .application import MAX_RUNS, ApplicationRun
 from .deadlines import Expiring
-from .endpoints import HttpEndpoint, OpenResponse
+from .endpoints import HttpEndpoint
 from .exchange_writer import EXCHANGE_WRITER
-from .header_sections import body_length, header_section
-from .responses import plain, response_of
+from .header_sections import header_section
+from .responses import plain
+from .serving import respond, serve
 
 if TYPE_CHECKING:
     from .carriers import Carrier
-    from .listener import Listener
 
 _log = structlog.get_logger()
 
@@ -77,7 +75,7 @@ class Exchange(asyncio.Transport):
         self._said = False  # our side has ended
         self._closing = False  # ... or will, after what waits
         self._lost = False
-        self._is_tunnel = False  # both sides are the protocol's, so that ours may end before the peer's
+        self._is_tunnel = False  # see give_away()
         self._reading_paused = False
         self._writing_paused = False
         self._waits = False  # for its turn at the gate
@@ -97,7 +95,7 @@ class Exchange(asyncio.Transport):
         if request.path.encode("utf-8", "replace") in listener.routes.newcomers and not listener.gate.enter(self):
             self._waits = self._reading_paused = True
         else:
-            self._serve(listener, request)
+            serve(self, listener, request)
 
     def let_in(self) -> None:
         """Its turn at the gate has come; what came meanwhile follows."""
@@ -108,7 +106,7 @@ class Exchange(asyncio.Transport):
         self._unread, self._unread_size = b"", 0
         self._waits = self._reading_paused = False
         self._heard = heard and not size
-        self._serve(self._carrier.listener, request)
+        serve(self, self._carrier.listener, request)
         if size:
             self.receive(data, size)
             if heard:
@@ -118,14 +116,7 @@ class Exchange(asyncio.Transport):
         """There is no room for it."""
         self._waits = self._reading_paused = False
         if self._request is not None:
-            self._answer(plain(503))
-
-    def _serve(self, listener: Listener, request: HttpRequest) -> None:
-        try:
-            self._route(listener, request)
-        except Exception:  # noqa: BLE001  an endpoint's mistake must not end as a silent reset
-            _log.exception("http_request_failed", method=request.method)
-            self._answer(plain(500))
+            self.answer(plain(503))
 
     def receive(self, data: bytes, size: int) -> None:
         """A piece of the body came.
@@ -146,7 +137,7 @@ class Exchange(asyncio.Transport):
         elif body is not None and endpoint is not None:
             body += data
             if len(body) > endpoint.max_body_bytes:
-                self._answer(plain(413))
+                self.answer(plain(413))
         if not self._lost:
             self._carrier.consumed(self, size)
 
@@ -162,7 +153,7 @@ class Exchange(asyncio.Transport):
         if endpoint is not None and body is not None and request is not None:
             self._carrier.listener.deadlines.forget(self)
             self._body = self._endpoint = None
-            self._respond(request, endpoint, bytes(body))
+            respond(self, request, endpoint, bytes(body))
         elif not self._reading_paused:
             self._tell_end()
 
@@ -196,6 +187,11 @@ class Exchange(asyncio.Transport):
             self._finish()
 
     # What answers ask for
+
+    @property
+    def heard(self) -> bool:
+        """The peer has sent all of its side."""
+        return self._heard
 
     @property
     def without_body(self) -> bool:
@@ -312,96 +308,43 @@ class Exchange(asyncio.Transport):
     def expire(self) -> None:
         """The body did not come in time (408), or the answer is not read."""
         if self._body is not None:
-            self._answer(plain(408))
+            self.answer(plain(408))
         else:
             self.abort()
 
-    # Answering
+    def await_body(self, endpoint: HttpEndpoint) -> None:
+        """Collects the body, within its time, and has the endpoint answer then."""
+        self._endpoint = endpoint
+        self._body = bytearray()
+        self.limit_body()
 
-    def _route(self, listener: Listener, request: HttpRequest) -> None:
-        routes = listener.routes
-        if request.protocol:
-            upgrading = routes.find_upgrade(request.path)
-            if upgrading is None:
-                self._answer(plain(404))
-                return
-            outcome = upgrading.upgrade(request, self, EXCHANGE_WRITER)
-            if isinstance(outcome, HttpResponse):
-                self._answer(outcome)
-            else:
-                self._give_away(outcome, is_tunnel=True)
-                if self._heard:
-                    listener.loop.call_soon(self._tell_end)
-            return
-        endpoint = routes.find(request.path)
-        if endpoint is None:
-            self._serve_otherwise(listener, request)
-            return
-        early = endpoint.begin(request)
-        if early is None and body_length(request) > endpoint.max_body_bytes:
-            early = plain(413)
-        if early is not None:
-            self._answer(early)
-        elif self._heard:
-            self._respond(request, endpoint, b"")
-        else:
-            self._endpoint = endpoint
-            self._body = bytearray()
-            listener.deadlines.watch(self, listener.limits.body_seconds)
+    def limit_body(self) -> None:
+        """Gives the peer the time of a body."""
+        listener = self._carrier.listener
+        listener.deadlines.watch(self, listener.limits.body_seconds)
 
-    def _serve_otherwise(self, listener: Listener, request: HttpRequest) -> None:
-        """Answers what no endpoint does."""
-        upgrading = listener.routes.find_upgrade(request.path)
-        if upgrading is not None:
-            # Without an extended CONNECT it can only refuse.
-            outcome = upgrading.upgrade(request, self, EXCHANGE_WRITER)
-            assert isinstance(outcome, HttpResponse)
-            self._answer(outcome)
-        elif listener.fallback is None:
-            self._answer(plain(404))
-        elif len(listener.fallback.runs) >= MAX_RUNS:
-            self._answer(plain(503))
-        else:
-            run = ApplicationRun(listener.fallback, self, request, ended=self._heard)
-            self._protocol = run
-            if not self._heard:
-                listener.deadlines.watch(self, listener.limits.body_seconds)
-            run.start(listener.loop)
+    def give_away(self, protocol: asyncio.Protocol, *, is_tunnel: bool = False) -> None:
+        """Makes a protocol the exchange's for good.
 
-    def _respond(self, request: HttpRequest, endpoint: HttpEndpoint, body: bytes) -> None:
-        try:
-            outcome = endpoint.respond(request, body)
-            if isinstance(outcome, HttpResponse):
-                response = outcome
-            elif isinstance(outcome, OpenResponse):
-                outcome.begin(self, EXCHANGE_WRITER)
-                self._give_away(outcome)
-                return
-            else:
-                done, value = run_eagerly(outcome)
-                if not done:
-                    value.add_done_callback(self._answer_later)  # type: ignore[union-attr]
-                    return
-                response = value  # type: ignore[assignment]
-        except Exception:  # noqa: BLE001  the same
-            _log.exception("http_request_failed", method=request.method)
-            response = plain(500)
-        self._answer(response)
-
-    def _give_away(self, protocol: asyncio.Protocol, *, is_tunnel: bool = False) -> None:
+        Args:
+            protocol: has begun to answer.
+            is_tunnel: both sides are the protocol's, so that ours may end before the peer's.
+        """
         self._request = None
+        if self._lost:
+            self._carrier.listener.loop.call_soon(protocol.connection_lost, None)
+            return
         self._protocol = protocol
         self._is_tunnel = is_tunnel
         if self._writing_paused:
             protocol.pause_writing()
+        if is_tunnel and self._heard:
+            self._carrier.listener.loop.call_soon(self._tell_end)
 
-    def _answer_later(self, task: asyncio.Task[HttpResponse]) -> None:
-        response = response_of(task)
-        if not self._lost:
-            self._answer(response)
-
-    def _answer(self, response: HttpResponse) -> None:
-        """Sends a whole response and ends the exchange."""
+    def answer(self, response: HttpResponse) -> None:
+        """Sends a whole response and ends the exchange; does nothing if the peer has gone."""
+        if self._lost:
+            return
         self._body = self._endpoint = None
         try:
             EXCHANGE_WRITER.respond(self, response)

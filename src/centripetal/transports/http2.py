@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +38,7 @@ from .allowance import Allowance
 from .deadlines import Expiring
 from .exchange import Cause, Exchange
 from .header_sections import BadSection, read_section
+from .http2_output import Http2Output
 from .lingering import LingeringConnection
 
 if TYPE_CHECKING:
@@ -59,14 +58,9 @@ RESETS, RESETS_A_SECOND = MAX_STREAMS, 10.0
 IDLE_FRAMES, IDLE_FRAMES_A_SECOND = 1000, 100.0
 """The same for frames that ask for nothing: pings, settings, priorities, empty data, unknown ones."""
 
-MAX_UNSENT_CONTROL_BYTES = 262144
-"""With more unsent, although bodies wait, the peer is not read: what it sends makes answers that it does not take."""
-
 _MAX_CLOSED_STREAMS = 1024  # remembered, to tell late frames from wrong ones
-_WRITE_BYTES = 65536
 _READ_BYTES = 4096  # the library works through what it is given in one go
 _SLICE_SECONDS = 0.005
-_HEADER = struct.Struct(">BHBBL")
 
 _CODES = {
     Cause.DONE: ErrorCodes.NO_ERROR,
@@ -112,9 +106,8 @@ class Http2Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_backlog", "_blocked", "_draining", "_exchanges", "_idle_frames", "_out", "_protocol", "_queue",
-        "_reading_paused", "_resets", "_scheduled", "_sending", "_transport", "_writing_paused", "bucket", "deadline",
-        "listener",
+        "_backlog", "_draining", "_exchanges", "_idle_frames", "_output", "_protocol", "_reading_paused", "_resets",
+        "_transport", "bucket", "deadline", "listener",
     )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
@@ -124,29 +117,24 @@ class Http2Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._protocol = _new_protocol(listener.limits.head_bytes)
         self._exchanges: dict[int, Exchange] = {}
-        self._queue: deque[Exchange] = deque()  # with something to send
-        self._blocked: set[int] = set()  # streams with something to send and a closed window
-        self._out: list[bytes | memoryview] = []
+        self._output = Http2Output(self._protocol, self._exchanges, listener.loop)
         self._backlog = b""  # received and not looked at
         self._resets = Allowance(RESETS, RESETS_A_SECOND, listener.loop.time)
         self._idle_frames = Allowance(IDLE_FRAMES, IDLE_FRAMES_A_SECOND, listener.loop.time)
-        self._scheduled = False
-        self._sending = False
         self._draining = False
         self._reading_paused = False
-        self._writing_paused = False
 
     # What the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = self._output.transport = transport  # type: ignore[assignment]
         listener = self.listener
         listener.connections.add(self)
         listener.deadlines.watch(self, listener.limits.head_seconds)
         self._protocol.initiate_connection()
         self._protocol.increment_flow_control_window((MAX_STREAMS - 1) * STREAM_WINDOW_BYTES)
-        self._collect()
-        self._write()
+        self._output.collect()
+        self._output.write()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -154,8 +142,7 @@ class Http2Connection(asyncio.Protocol):
         for exchange in list(self._exchanges.values()):
             exchange.lose()
         self.listener.deadlines.forget(self)
-        self._queue.clear()
-        self._out.clear()
+        self._output.close()
         self._backlog = b""
 
     def data_received(self, data: bytes) -> None:
@@ -165,11 +152,10 @@ class Http2Connection(asyncio.Protocol):
             self._read(data)
 
     def pause_writing(self) -> None:
-        self._writing_paused = True
+        self._output.pause()
 
     def resume_writing(self) -> None:
-        self._writing_paused = False
-        self._schedule()
+        self._output.resume()
         self._resume_reading()
 
     def expire(self) -> None:
@@ -188,7 +174,7 @@ class Http2Connection(asyncio.Protocol):
             self._draining = True
             self._say_goodbye(ErrorCodes.NO_ERROR)
         if not self._exchanges:
-            self._write()
+            self._output.write()
             self._transport.close()
 
     def abort(self) -> None:
@@ -206,41 +192,21 @@ class Http2Connection(asyncio.Protocol):
         """Sends HEADERS; see Carrier."""
         with contextlib.suppress(ProtocolError):  # the peer has just reset the stream
             self._protocol.send_headers(exchange.stream_id, fields)
-        self._collect()
-        self._schedule()
+        self._output.collect()
 
     def wake(self, exchange: Exchange) -> None:
         """Puts an exchange into the queue; see Carrier."""
-        self._queue.append(exchange)
-        self._schedule()
+        self._output.wake(exchange)
 
     def send_now(self) -> None:
-        """Sends what flow control and the socket take, a frame of each exchange in turn."""
-        self._scheduled = False
-        if self._sending or self._transport is None:
-            return
-        self._sending = True
-        try:
-            queue = self._queue
-            waiting = 0
-            while not self._writing_paused:
-                while queue and waiting < _WRITE_BYTES and (size := self._send_frame(queue)) >= 0:
-                    waiting += size
-                if not self._out:
-                    break
-                self._write()
-                waiting = 0
-        finally:
-            self._sending = False
-        if self._out:
-            self._write()
+        """Sends what may be sent; see Carrier."""
+        self._output.send_now()
 
     def consumed(self, exchange: Exchange, size: int) -> None:
         """Opens the windows again; see Carrier."""
         if size:
             self._protocol.acknowledge_received_data(size, exchange.stream_id)
-            self._collect()
-            self._schedule()
+            self._output.collect()
 
     def reset(self, exchange: Exchange, cause: Cause) -> None:
         """Sends RST_STREAM; see Carrier."""
@@ -249,90 +215,23 @@ class Http2Connection(asyncio.Protocol):
     def discard(self, exchange: Exchange) -> None:
         """Forgets an exchange; without any the connection is idle, or done."""
         self._exchanges.pop(exchange.stream_id, None)
-        self._blocked.discard(exchange.stream_id)
+        self._output.forget(exchange.stream_id)
         if not self._exchanges and self._transport is not None:
             if self._draining:
                 self.listener.loop.call_soon(self.close_when_done)
             else:
                 self.listener.deadlines.watch(self, self.listener.limits.idle_seconds)
 
-    # Sending
-
-    def _send_frame(self, queue: deque[Exchange]) -> int:
-        """Frames a piece of the first exchange's body; returns its size, or -1 when the connection's window is closed."""
-        exchange = queue[0]
-        stream_id = exchange.stream_id
-        protocol = self._protocol
-        stream = protocol.streams.get(stream_id)
-        if stream is None or self._exchanges.get(stream_id) is not exchange:
-            queue.popleft()
-            return 0
-        size = 0
-        if exchange.get_write_buffer_size():
-            size = min(
-                stream.outbound_flow_control_window,
-                protocol.outbound_flow_control_window,
-                protocol.max_outbound_frame_size,
-            )
-            if size <= 0:
-                if protocol.outbound_flow_control_window <= 0:
-                    return -1
-                queue.popleft()
-                self._blocked.add(stream_id)
-                return 0
-            piece = exchange.take(size)
-            size = len(piece)
-            # What H2Connection.send_data() does for a frame that ends nothing, at a tenth of the time.
-            stream.outbound_flow_control_window -= size
-            protocol.outbound_flow_control_window -= size
-            self._out.append(_HEADER.pack(size >> 16, size & 0xFFFF, 0, 0, stream_id))
-            self._out.append(piece)
-        queue.popleft()
-        if exchange.get_write_buffer_size():
-            queue.append(exchange)
-        elif exchange.is_closing():
-            with contextlib.suppress(ProtocolError):  # the peer has just reset the stream
-                protocol.end_stream(stream_id)
-            self._collect()
-            exchange.sent_end()
-        return size
-
-    def _schedule(self) -> None:
-        if not self._scheduled and self._transport is not None:
-            self._scheduled = True
-            self.listener.loop.call_soon(self.send_now)
-
-    def _collect(self) -> None:
-        """Takes what the library has framed; done at once, so that it keeps its place between frames of ours."""
-        data = self._protocol.data_to_send()
-        if data:
-            self._out.append(data)
-
-    def _write(self) -> None:
-        transport, out = self._transport, self._out
-        if transport is not None and out:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
-            transport.write(data)
-            if self._writing_paused and transport.get_write_buffer_size() > MAX_UNSENT_CONTROL_BYTES:
-                self._pause_reading()
-
-    def _unblock(self, stream_id: int) -> None:
-        if stream_id in self._blocked:
-            self._blocked.discard(stream_id)
-            self._queue.append(self._exchanges[stream_id])
-
     def _reset(self, stream_id: int, code: ErrorCodes) -> None:
         with contextlib.suppress(ProtocolError):  # it is closed already
             self._protocol.reset_stream(stream_id, code)
-        self._collect()
-        self._schedule()
+        self._output.collect()
 
     def _say_goodbye(self, code: ErrorCodes) -> None:
         # Not by the library's close_connection(), after which it lets no stream be answered.
         frame = GoAwayFrame(0, last_stream_id=self._protocol.highest_inbound_stream_id, error_code=code)
-        self._out.append(frame.serialize())
-        self._write()
+        self._output.add(frame.serialize())
+        self._output.write()
 
     # Reading
 
@@ -345,7 +244,7 @@ class Http2Connection(asyncio.Protocol):
             position += len(piece)
             try:
                 events = self._protocol.receive_data(piece)
-                self._collect()
+                self._output.collect()
                 for event in events:
                     if self._transport is None:
                         return
@@ -353,7 +252,7 @@ class Http2Connection(asyncio.Protocol):
                     if handle is not None:
                         handle(self, event)
             except ProtocolError as error:
-                self._collect()
+                self._output.collect()
                 self._end(type(error).__name__)
             except Exception:  # noqa: BLE001  a mistake of ours or the library's ends this connection only
                 _log.exception("http2_connection_failed")
@@ -366,7 +265,9 @@ class Http2Connection(asyncio.Protocol):
                 self._pause_reading()
                 self.listener.loop.call_soon(self._resume_reading)
                 break
-        self.send_now()
+        self._output.send_now()
+        if self._output.is_congested:
+            self._pause_reading()
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self._transport is not None:
@@ -375,7 +276,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _resume_reading(self) -> None:
         transport = self._transport
-        if transport is None or not self._reading_paused or self._writing_paused:
+        if transport is None or not self._reading_paused or self._output.is_congested:
             return
         self._reading_paused = False
         if not transport.is_closing():
@@ -392,7 +293,7 @@ class Http2Connection(asyncio.Protocol):
         _log.debug("http2_connection_ended", reason=reason, address=remote_address(transport))
         if code is not None:
             self._say_goodbye(code)
-        self._write()
+        self._output.write()
         self.connection_lost(None)
         transport.set_protocol(LingeringConnection(self.listener, transport))
         if not transport.can_write_eof():
@@ -431,7 +332,7 @@ class Http2Connection(asyncio.Protocol):
             exchange.receive(data, size)
         elif size:
             self._protocol.acknowledge_received_data(size, event.stream_id)
-            self._collect()
+            self._output.collect()
 
     def _receive_end(self, event: StreamEnded) -> None:
         exchange = self._exchanges.get(event.stream_id)
@@ -446,15 +347,13 @@ class Http2Connection(asyncio.Protocol):
 
     def _open_window(self, event: WindowUpdated) -> None:
         if event.stream_id:
-            self._unblock(event.stream_id)
-        self._schedule()
+            self._output.unblock(event.stream_id)
+        self._output.schedule()
 
     def _take_settings(self, event: RemoteSettingsChanged) -> None:
         if not self._exchanges and not self._draining:
             self.listener.deadlines.watch(self, self.listener.limits.idle_seconds)
-        for stream_id in list(self._blocked):
-            self._unblock(stream_id)
-        self._schedule()
+        self._output.unblock_all()
         self._count_idle_frame(event)
 
     def _take_goodbye(self, event: ConnectionTerminated) -> None:
