@@ -39,6 +39,7 @@ from centripetal.protocol.websocket.messages import MessageLimits, MessageParser
 from centripetal.testing import ManualClock
 from centripetal.transports.heads import BadHead, parse_head
 
+from .http2 import Http2Connections, seeds
 from .mutation import split
 
 
@@ -347,5 +348,6 @@ def make_targets() -> list[Target]:
             (BadResponse, TooLarge),
         ),
         Target("a JSON connection", [*lines, b"\n".join(lines[1:])], Connections("json", connect).feed, ()),
+        Target("an HTTP/2 connection", seeds(), Http2Connections().feed, ()),
         Target("a Protobuf connection", protobuf, Connections("protobuf", binary_connect).feed, ()),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,6 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
 
 from .addresses import remote_address
 from .allowance import Allowance
@@ -61,6 +61,9 @@ IDLE_FRAMES, IDLE_FRAMES_A_SECOND = 1000, 100.0
 _MAX_CLOSED_STREAMS = 1024  # remembered, to tell late frames from wrong ones
 _READ_BYTES = 4096  # the library works through what it is given in one go
 _SLICE_SECONDS = 0.005
+
+_GOAWAY = b"\0\0\x08\x07\0\0\0\0\0"  # the frame's header
+_TWO_NUMBERS = struct.Struct(">LL")
 
 _CODES = {
     Cause.DONE: ErrorCodes.NO_ERROR,
@@ -229,8 +232,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _say_goodbye(self, code: ErrorCodes) -> None:
         # Not by the library's close_connection(), after which it lets no stream be answered.
-        frame = GoAwayFrame(0, last_stream_id=self._protocol.highest_inbound_stream_id, error_code=code)
-        self._output.add(frame.serialize())
+        self._output.add(_GOAWAY + _TWO_NUMBERS.pack(self._protocol.highest_inbound_stream_id, code))
         self._output.write()
 
     # Reading
