@@ -127,6 +127,25 @@ describe('HTTP/2', () => {
     assert.deepEqual((await events.take('message')).pub.data, { n: 1 });
   });
 
+  test('a stop of the server closes WebSockets with 3001 and ends the connection', async (t) => {
+    const other = await startServer({
+      http_server: { h2c_external: true, internal_port: String(await freePort()) },
+      client: { insecure: true },
+    });
+    t.after(() => other.stop());
+    const connection = new Connection(t, other.port);
+    await connection.settled();
+    const { socket } = await connection.webSocket('/connection/websocket');
+    const events = new Events(socket, 'message');
+    socket.send({ id: 1, connect: {} });
+    await events.take('message');
+    const closed = once(socket, 'close');
+    const [goaway, status] = await Promise.all([once(connection.session, 'goaway'), other.stop()]);
+    assert.deepEqual(await closed, [3001, 'shutdown']);
+    assert.equal(goaway[0], 0);
+    assert.equal(status, 0);
+  });
+
   test('a client that closes its WebSocket gets the answer, and the stream ends', async (t) => {
     const connection = new Connection(t, server.port);
     await connection.settled();

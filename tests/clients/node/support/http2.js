@@ -87,6 +87,7 @@ class Socket extends EventEmitter {
       const payload = unread.subarray(start, start + size);
       this.#unread = unread.subarray(start + size);
       if ((unread[0] & 15) === CLOSE) {
+        if (!this.#stream.writableEnded) this.close(payload.readUInt16BE(0));
         this.emit('close', payload.readUInt16BE(0), payload.subarray(2).toString());
       } else {
         for (const line of payload.toString().split('\n')) this.emit('message', JSON.parse(line));
