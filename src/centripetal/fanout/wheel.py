@@ -115,6 +115,7 @@ class TimingWheel(Generic[Item]):
                 due = []
                 looked_at = 0
             else:
+                slot.clear()  # it is empty, but keeps the room for as many as it ever had
                 if self._aside:
                     self._slots[self.tick & self._mask], self._aside = self._aside, slot
                 self._open = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from itertools import chain
 from typing import Any
@@ -171,6 +172,17 @@ def test_a_long_pause_costs_one_round() -> None:
 def test_the_number_of_slots_is_a_power_of_two(slots: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
         TimingWheel(slots)
+
+
+def test_room_for_many_comes_back_when_they_have_gone() -> None:
+    wheel: TimingWheel[Thing] = TimingWheel(8)
+    things = [Thing(number) for number in range(8000)]
+    for thing in things:
+        wheel.schedule(thing, 1 + thing.number % 16)
+    for thing in things:
+        wheel.cancel(thing)
+    fire(wheel, 8)
+    assert sum(map(sys.getsizeof, wheel._slots)) == 8 * sys.getsizeof({})
 
 
 class WheelMachine(RuleBasedStateMachine):
