@@ -226,7 +226,10 @@ class HttpConnection(asyncio.Protocol):
     def _set_deadline(self) -> None:
         """Gives the next request its time; that of a head or body that has begun does not move with its bytes."""
         limits, deadlines = self._listener.limits, self._listener.deadlines
-        if not self._unread and self._head is None:
+        if self._eof and not self._writing_paused and self._transport is not None:
+            # The client closed its side while something else was to be done first, and nothing can follow.
+            self._transport.close()
+        elif not self._unread and self._head is None:
             deadlines.watch(self, limits.idle_seconds)
         elif self._head is None and self.deadline - self._listener.loop.time() > limits.head_seconds:
             deadlines.watch(self, limits.head_seconds)

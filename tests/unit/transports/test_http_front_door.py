@@ -214,6 +214,29 @@ def test_a_client_that_closes_its_side_gets_its_response() -> None:
     in_house(test)
 
 
+def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_let_go() -> None:
+    async def test(house: House) -> None:
+        waiting: list[Any] = []
+
+        class ClosedGate:
+            def enter(self, newcomer: Any) -> bool:
+                waiting.append(newcomer)
+                return False
+
+        house.listener.gate = ClosedGate()  # type: ignore[assignment]
+        house.listener.routes.newcomers = frozenset({b"/echo"})
+        client = await house.connect()
+        client.send(post("/echo", b"x" * 100)[:-50])
+        client.writer.write_eof()
+        async with asyncio.timeout(5):
+            while not (waiting and waiting[0]._eof):
+                await asyncio.sleep(0)
+        waiting[0].let_in()
+        assert await client.end() == b""
+
+    in_house(test)
+
+
 def test_a_client_that_leaves_costs_nothing() -> None:
     async def test(house: House) -> None:
         client = await house.connect()
