@@ -102,6 +102,7 @@ class FallbackProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         self._gone = True
+        self._let_go()
         transport.set_protocol(self._front)
         self._front.take_back(self._later, self.flow.write_paused)
 
@@ -109,4 +110,9 @@ class FallbackProtocol(HttpToolsProtocol):
         """Tells both that the connection is gone."""
         if not self._gone:
             super().connection_lost(exc)
+            self._let_go()
             self._front.connection_lost(exc)
+
+    def _let_go(self) -> None:
+        """Undoes the reference cycles: the parser and the request know this protocol."""
+        self.parser = self.cycle = None  # type: ignore[assignment]

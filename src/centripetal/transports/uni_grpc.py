@@ -16,6 +16,7 @@ import grpc
 from ..interfaces.request import HttpRequest
 from ..interfaces.transport import Encoding
 from ..model import Disconnect
+from ..protocol.commands import ConnectRequest
 from ..protocol.errors import ProtocolError
 from ..protocol.framing import read_varint
 from ..protocol.protobuf_codec import PROTOBUF
@@ -175,9 +176,8 @@ class UniGrpcService(grpc.GenericRpcHandler):
     async def _consume(self, message: bytes, context: _Context) -> None:
         if not self.reception.admission.admit():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many connections")
-        try:
-            request = PROTOBUF.decode_connect(message)
-        except ProtocolError:
+        request = _decode(message)
+        if request is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "malformed connect request")
         stream = UniGrpcStream(self.reception)
         client = stream.client = self._new_client(stream, _request_of(context))
@@ -186,6 +186,14 @@ class UniGrpcService(grpc.GenericRpcHandler):
             await stream.send_all(context.write)
         finally:
             stream.leave()
+
+
+def _decode(message: bytes) -> ConnectRequest | None:
+    """Returns the connect request, None for a malformed one: gRPC keeps what is raised, and what it was raised from."""
+    try:
+        return PROTOBUF.decode_connect(message)
+    except ProtocolError:
+        return None
 
 
 def _request_of(context: _Context) -> HttpRequest:
