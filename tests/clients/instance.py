@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ STOP_LIMIT_SECONDS = 10.0
 class Instance:
     """A running server.
 
-    The command is `CENTRIPETAL_SERVER` (`centripetal` when unset), followed by `-c FILE`.
-
     Args:
         overlay: options laid over config.json.
+        command: that is followed by `-c FILE`; without it CENTRIPETAL_SERVER (`centripetal` when unset).
     """
 
-    def __init__(self, overlay: Mapping[str, Any] | None = None) -> None:
-        self.port = _free_port()
+    def __init__(self, overlay: Mapping[str, Any] | None = None, command: Sequence[str] | None = None) -> None:
+        self.port = free_port()
         self.config = _merge(json.loads(CONFIG.read_text()), overlay or {}, {"http_server": {"port": self.port}})
         self.api_key: str = self.config["http_api"]["key"]
         self.secret: str = self.config["client"]["token"]["hmac_secret_key"]
@@ -38,7 +37,7 @@ class Instance:
         folder = Path(self._folder.name)
         (folder / "config.json").write_text(json.dumps(self.config))
         self._log = folder / "server.log"
-        command = shlex.split(os.environ.get("CENTRIPETAL_SERVER") or "centripetal")
+        command = command or shlex.split(os.environ.get("CENTRIPETAL_SERVER") or "centripetal")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen([*command, "-c", str(folder / "config.json")], stdout=log, stderr=log)
         try:
@@ -82,7 +81,8 @@ class Instance:
             time.sleep(0.03)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
