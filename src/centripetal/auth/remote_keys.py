@@ -11,7 +11,7 @@ import structlog
 from yarl import URL
 
 from ..interfaces import Clock, TokenInvalid
-from ..outbound import HttpClient, HttpResult, OutboundError, TargetSettings, parse_url
+from ..outbound import HttpClient, HttpResult, OutboundError, TargetSettings, TimedOut, parse_url
 from .compact import SignedToken
 from .key_cache import FetchBudget, KeyCache
 from .key_endpoint import KeyEndpoint
@@ -209,6 +209,16 @@ class _Fetch:
         return parse_key_set(await self._download())
 
     async def _download(self) -> bytes:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):  # redirects included
+                result = await self._follow()
+        except TimeoutError:
+            raise TimedOut("no answer in time") from None
+        if result.status != 200:
+            raise RefusedStatus(result.status)
+        return result.body
+
+    async def _follow(self) -> HttpResult:
         url = self._url
         for _ in range(MAX_REDIRECTS + 1):
             result = await self._client.target(str(url), self._settings).call("GET")
@@ -216,9 +226,7 @@ class _Fetch:
             if following is None:
                 break
             url = following
-        if result.status != 200:
-            raise RefusedStatus(result.status)
-        return result.body
+        return result
 
 
 def _redirect(url: URL, result: HttpResult) -> URL | None:

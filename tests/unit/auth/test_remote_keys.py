@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from centripetal.auth import JwtVerifier, SubscriptionTokenSettings, TokenSettings
+from centripetal.auth import JwtVerifier, SubscriptionTokenSettings, TokenSettings, remote_keys
 from centripetal.auth.key_cache import (
     FETCHES_AT_ONCE,
     FETCHES_PER_MINUTE,
@@ -223,6 +223,18 @@ def test_nobody_at_the_endpoint() -> None:
         on.verifier = on.make(jwks_public_endpoint="http://127.0.0.1:1/keys")
         assert await refused(on, signed("rsa")) == "the key set cannot be fetched"
         assert len(on.pauses) == 1
+
+    play(scenario)
+
+
+def test_an_endpoint_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_keys, "TIMEOUT_SECONDS", 0.05)
+
+    async def scenario(on: Stage) -> None:
+        on.server.gate.clear()
+        assert await refused(on, signed("rsa")) == "the key set cannot be fetched"
+        assert len(on.server.calls) == 2
+        on.server.gate.set()
 
     play(scenario)
 
