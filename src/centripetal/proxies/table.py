@@ -11,10 +11,11 @@ from ..interfaces.hooks import DEFAULT_HOOK, SUBSCRIBE_STREAM, Event, Forwarding
 from ..node.counters import Counters
 from ..node.limited_log import LimitedLogger
 from ..outbound import HttpClient, HttpTarget, TargetSettings
+from ..outbound.tls import client_context
 from .http import HttpBackend
 from .proxy import Backend, Proxy
 from .settings import ProxySettings, is_http
-from .tls import client_context, with_pem_texts
+from .tls import with_pem_texts
 
 if TYPE_CHECKING:
     from .grpc_backend import GrpcChannels
@@ -92,11 +93,12 @@ class ProxyTable(HookTable):
 
     def _target(self, settings: ProxySettings) -> HttpTarget:
         tls = settings.http.tls
-        bounds = TargetSettings(
-            timeout_seconds=settings.timeout,
-            tls=client_context(tls) if tls.enabled else None,
-            server_name=tls.server_name if tls.enabled else "",
-        )
+        try:
+            context = client_context(tls) if tls.enabled else None
+        except ValueError as error:
+            raise ValueError(f"http.tls.{error}") from None
+        name = tls.server_name if tls.enabled else ""
+        bounds = TargetSettings(timeout_seconds=settings.timeout, tls=context, server_name=name)
         try:
             return self._http.target(settings.endpoint, bounds)
         except ValueError as error:

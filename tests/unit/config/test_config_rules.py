@@ -31,6 +31,10 @@ def mistake(folder: Path, content: Any) -> str:
     return ""
 
 
+def transforming(transform: dict[str, Any]) -> dict[str, Any]:
+    return {"proxies": [{"name": "ab", **BACKEND, "http": {"status_to_code_transforms": [{"status_code": 404, **transform}]}}]}
+
+
 def room(**options: Any) -> dict[str, Any]:
     return {"channel": {"namespaces": [{"name": "room", **options}]}}
 
@@ -101,6 +105,16 @@ KAFKA = {"brokers": ["a"], "topics": ["t"], "consumer_group": "g"}
             {"proxies": [{"name": "ab", **BACKEND, "http": {"status_to_code_transforms": [{"status_code": 404}]}}]},
             "exactly one",
         ),
+        ({"proxies": [{"name": "ab", "endpoint": "http://:80/"}]}, "proxies[0].endpoint: is not"),
+        ({"proxies": [{"name": "ab", "endpoint": "grpc://"}]}, "proxies[0].endpoint"),
+        (
+            {"proxies": [{"name": "ab", "endpoint": "a:1", "grpc": {"tls": {"enabled": True, "insecure_skip_verify": True}}}]},
+            "proxies[0].grpc.tls.insecure_skip_verify",
+        ),
+        (transforming({"to_error": {"code": 5}}), "to_error.code"),
+        (transforming({"to_disconnect": {"code": 1000}}), "to_disconnect.code"),
+        (transforming({"to_error": {"code": 404}, "to_disconnect": {"code": 4000}}), "exactly one"),
+        ({"channel": {"without_namespace": {"cache_empty_proxy_enabled": True}}}, "channel.proxy.cache_empty.endpoint"),
         ({"rpc": {"without_namespace": {"proxy_enabled": True}}}, "rpc.proxy.endpoint"),
         ({"rpc": {"namespaces": [{"name": "ab", "proxy_name": "no"}]}}, "rpc.namespaces[0].proxy_name"),
         ({"channel": {"history_meta_ttl": "1500ms"}}, "channel.history_meta_ttl"),
