@@ -13,7 +13,9 @@ import click
 from msgspec import Struct
 
 from centripetal.config.schema import Config
+from centripetal.transports.tls import tls_of
 
+from .local_tls import LocalTls, local_tls
 from .sources import DEFAULT_FILE, load_config
 
 TIMEOUT_SECONDS = 10.0
@@ -27,10 +29,12 @@ class Target(Struct, frozen=True, kw_only=True):
     Attributes:
         url: without a method, such as "http://127.0.0.1:8000/api".
         key: sent as X-API-Key; empty for none.
+        tls: how to connect to an `https` address of this machine; None to check its certificate as usual.
     """
 
     url: str
     key: str
+    tls: LocalTls | None = None
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +55,11 @@ def target_of(config: str | None, url: str | None, key: str | None) -> Target:
         ConfigError: the configuration cannot be read.
     """
     settings = read_settings(config)
-    return Target(url=(url or api_url(settings)).rstrip("/"), key=settings.http_api.key if key is None else key)
+    return Target(
+        url=(url or api_url(settings)).rstrip("/"),
+        key=settings.http_api.key if key is None else key,
+        tls=None if url else local_tls(settings, _door_of_api(settings)),
+    )
 
 
 def read_settings(config: str | None) -> Config:
@@ -73,7 +81,13 @@ def api_url(config: Config) -> str:
     address, port = server.address, str(server.port)
     if not config.http_api.external:
         address, port = server.internal_address or address, server.internal_port or port
-    return f"http://{reachable(address)}:{port}{config.http_api.handler_prefix}"
+    scheme = "http" if tls_of(server, _door_of_api(config))[1] is None else "https"
+    return f"{scheme}://{reachable(address)}:{port}{config.http_api.handler_prefix}"
+
+
+def _door_of_api(config: Config) -> str:
+    own_port = config.http_server.internal_port not in ("", str(config.http_server.port))
+    return "internal" if own_port and not config.http_api.external else "external"
 
 
 def reachable(address: str) -> str:
@@ -104,12 +118,26 @@ def call(target: Target, method: str, request: dict[str, Any]) -> dict[str, Any]
     return _result(target, response.status, body)
 
 
+class _LocalConnection(http.client.HTTPConnection):
+    """HTTPS to this machine."""
+
+    def __init__(self, host: str, port: int | None, tls: LocalTls) -> None:
+        super().__init__(host, port, timeout=TIMEOUT_SECONDS)
+        self._tls = tls
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = self._tls.wrap(self.sock)
+
+
 def _connection(target: Target) -> tuple[http.client.HTTPConnection, str]:
     try:
         parts = urlsplit(target.url)
         kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[parts.scheme]
         if not parts.hostname:
             raise ValueError("no host")
+        if target.tls is not None:
+            return _LocalConnection(parts.hostname, parts.port, target.tls), parts.path
         return kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS), parts.path
     except (KeyError, ValueError, http.client.HTTPException):
         raise click.ClickException(f"{target.url}: is not an address such as http://localhost:8000/api") from None

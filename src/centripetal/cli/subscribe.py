@@ -10,6 +10,7 @@ import click
 
 from centripetal.config.schema import Config
 
+from .local_tls import local_tls
 from .server_api import printable, reachable, read_settings
 from .websocket import WebSocketClient, WebSocketClosed, WebSocketFailure
 
@@ -38,12 +39,13 @@ def sub(
     If the configuration has an HMAC key, the tokens are made with it, so that any channel can be watched.
     """
     settings = read_settings(config)
-    url = url or _websocket_url(settings)
+    tls = None if url else local_tls(settings, "external")
+    url = url or _websocket_url(settings, "ws" if tls is None else "wss")
     if token is None:
         token, made_token = _make_tokens(settings, user, channel)
         channel_token = made_token if channel_token is None else channel_token
     try:
-        client = WebSocketClient(url)
+        client = WebSocketClient(url, tls)
     except WebSocketFailure as error:
         raise click.ClickException(f"{url}: {error}") from error
     try:
@@ -55,9 +57,9 @@ def sub(
         client.close()
 
 
-def _websocket_url(config: Config) -> str:
+def _websocket_url(config: Config, scheme: str) -> str:
     server = config.http_server
-    return f"ws://{reachable(server.address)}:{server.port}{config.websocket.handler_prefix}"
+    return f"{scheme}://{reachable(server.address)}:{server.port}{config.websocket.handler_prefix}"
 
 
 def _make_tokens(config: Config, user: str, channel: str) -> tuple[str, str]:

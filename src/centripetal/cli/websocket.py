@@ -10,6 +10,8 @@ import ssl
 import struct
 from urllib.parse import urlsplit
 
+from .local_tls import LocalTls
+
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_HEAD_BYTES = 16 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -39,11 +41,12 @@ class WebSocketClosed(Exception):
 class WebSocketClient:
     """One open connection; reads block until something arrives."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: LocalTls | None = None) -> None:
         """Connects and makes the handshake.
 
         Args:
             url: begins with ws:// or wss://.
+            tls: how to connect to a `wss` address of this machine; None to check its certificate as usual.
 
         Raises:
             WebSocketFailure: there is no WebSocket server.
@@ -59,8 +62,8 @@ class WebSocketClient:
         try:
             self._socket = socket.create_connection((parts.hostname, port), CONNECT_TIMEOUT_SECONDS)
             if parts.scheme == "wss":
-                context = ssl.create_default_context()
-                self._socket = context.wrap_socket(self._socket, server_hostname=parts.hostname)
+                tls = tls or LocalTls(ssl.create_default_context(), parts.hostname)
+                self._socket = tls.wrap(self._socket)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             self._shake_hands(parts.netloc.rpartition("@")[2], target)
         except (OSError, ValueError) as error:

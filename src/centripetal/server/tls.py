@@ -13,9 +13,10 @@ import structlog
 
 from ..config import Config, ConfigError
 from ..interfaces import Clock
+from ..model.tls import TlsSettings
 from ..transports.addresses import split_address
-from ..transports.settings import AutocertSettings, HttpServerSettings
-from ..transports.tls import HTTP_VERSIONS, ListenerTls
+from ..transports.settings import AutocertSettings
+from ..transports.tls import HTTP_VERSIONS, ListenerTls, tls_of
 
 if TYPE_CHECKING:
     from ..transports.autocert.autocert import Autocert
@@ -32,10 +33,7 @@ _log = structlog.get_logger("centripetal.tls")
 
 
 class ServerTls:
-    """TLS of the HTTP listeners.
-
-    The external one has its certificate from ACME if `tls_autocert` is enabled, else by `tls`. The internal one has its
-    own if `internal_tls` is enabled, else that of the external one, or none at all with `tls_external`.
+    """TLS of the HTTP listeners; `tls_of` says which has which certificate.
 
     Args:
         config: the configuration.
@@ -49,31 +47,30 @@ class ServerTls:
 
     def __init__(self, config: Config, clock: Clock, alpn: Sequence[str] = HTTP_VERSIONS) -> None:
         server = config.http_server
-        self._autocert_settings = server.tls_autocert
+        self._by_door: dict[str, ListenerTls | Autocert] = {}
+        self._listeners: dict[str, ListenerTls] = {}
         self._autocert: Autocert | None = None
-        self._external: ListenerTls | None = None
-        if server.tls_autocert.enabled:
-            self._autocert = _autocert(server.tls_autocert, clock, alpn)
-            if server.tls.enabled:
-                _log.warning("tls_unused", option="http_server.tls", reason="tls_autocert is enabled")
-        else:
-            self._external = _listener_tls("tls", server, alpn)
-        self._external_only = server.tls_external
-        self._internal = _listener_tls("internal_tls", server, alpn)
+        self._autocert_settings = server.tls_autocert
+        for door in ("external", "internal"):
+            option, settings = tls_of(server, door)
+            if isinstance(settings, AutocertSettings):
+                self._autocert = self._autocert or _autocert(settings, clock, alpn)
+                self._by_door[door] = self._autocert
+            elif settings is not None:
+                if option not in self._listeners:
+                    self._listeners[option] = _listener_tls(option, settings, alpn)
+                self._by_door[door] = self._listeners[option]
+        if server.tls_autocert.enabled and server.tls.enabled:
+            _log.warning("tls_unused", option="http_server.tls", reason="tls_autocert is enabled")
 
     def context_of(self, door: str) -> ssl.SSLContext | None:
-        """Returns what a listener starts with.
+        """Returns what a listener starts with, None without TLS.
 
         Args:
             door: `external` or `internal`.
         """
-        if door == "internal":
-            if self._internal is not None:
-                return self._internal.context
-            if self._external_only:
-                return None
-        used = self._autocert or self._external
-        return used.context if used is not None else None
+        tls = self._by_door.get(door)
+        return tls.context if tls is not None else None
 
     async def start(self) -> None:
         """Begins to obtain certificates.
@@ -81,7 +78,7 @@ class ServerTls:
         Raises:
             OSError: the address for ACME's challenges cannot be bound.
         """
-        if self._autocert or self._external or self._internal:
+        if self._by_door:
             give_back_large_buffers()
         if self._autocert is not None:
             address = split_address(self._autocert_settings.http_addr) if self._autocert_settings.http else ("", 0)
@@ -94,16 +91,15 @@ class ServerTls:
 
     def reload(self, config: Config) -> None:
         """Reads the certificates anew that are in files, from where a configuration says now."""
-        if self._external is not None:
-            self._external.reload(config.http_server.tls)
-        if self._internal is not None:
-            self._internal.reload(config.http_server.internal_tls)
+        for option, tls in self._listeners.items():
+            tls.reload(getattr(config.http_server, option.rpartition(".")[2]))
 
     def every_second(self) -> None:
         """Looks whether files have changed, and whether certificates are due."""
-        for tls in (self._autocert, self._external, self._internal):
-            if tls is not None:
-                tls.every_second()
+        for tls in self._listeners.values():
+            tls.every_second()
+        if self._autocert is not None:
+            self._autocert.every_second()
 
 
 def give_back_large_buffers() -> bool:
@@ -120,14 +116,11 @@ def give_back_large_buffers() -> bool:
     return False
 
 
-def _listener_tls(name: str, server: HttpServerSettings, alpn: Sequence[str]) -> ListenerTls | None:
-    settings = getattr(server, name)
-    if not settings.enabled:
-        return None
+def _listener_tls(option: str, settings: TlsSettings, alpn: Sequence[str]) -> ListenerTls:
     try:
-        return ListenerTls(f"http_server.{name}", settings, alpn)
+        return ListenerTls(option, settings, alpn)
     except ValueError as error:
-        raise ConfigError(f"http_server.{name}.{error}") from error
+        raise ConfigError(f"{option}.{error}") from error
 
 
 def _autocert(settings: AutocertSettings, clock: Clock, alpn: Sequence[str]) -> Autocert:

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from ..model.certificates import Certificates, certificate_paths, load_authorities, read_certificates
 from ..model.tls import TlsSettings
+from .settings import AutocertSettings, HttpServerSettings
 
 HTTP_VERSIONS = ("h2", "http/1.1")
 """What the front door speaks over TLS (ALPN)."""
@@ -34,6 +35,26 @@ Choose = Callable[[ssl.SSLObject, str], ssl.SSLContext | None]
 """Takes a connection and the host that its client named, empty for none; returns the context, None to refuse."""
 
 _log = structlog.get_logger("centripetal.tls")
+
+
+def tls_of(server: HttpServerSettings, door: str) -> tuple[str, TlsSettings | AutocertSettings | None]:
+    """Returns what gives a listener its certificate, and the path of that section; None if it speaks no TLS.
+
+    The external one has its certificate from ACME if `tls_autocert` is enabled, else by `tls`. The internal one has its
+    own if `internal_tls` is enabled, else that of the external one, or none at all with `tls_external`.
+
+    Args:
+        server: the options.
+        door: `external` or `internal`; without an internal port of its own there is only the external one.
+    """
+    if door == "internal":
+        if server.internal_tls.enabled:
+            return "http_server.internal_tls", server.internal_tls
+        if server.tls_external:
+            return "", None
+    if server.tls_autocert.enabled:
+        return "http_server.tls_autocert", server.tls_autocert
+    return ("http_server.tls", server.tls) if server.tls.enabled else ("", None)
 
 
 def server_context(certificates: Certificates, alpn: Sequence[str] = HTTP_VERSIONS) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ import os
 import platform
 import signal
 import ssl
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ import websockets.asyncio.client
 from structlog.testing import capture_logs
 from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixture
 
+from centripetal.cli.local_tls import local_tls
+from centripetal.cli.websocket import WebSocketClient
 from centripetal.config import ConfigError, load, validate
 from centripetal.server.tls import ServerTls, give_back_large_buffers
 from centripetal.testing import ManualClock
@@ -155,6 +158,12 @@ def test_the_process_serves_and_renews(run: Callable[[dict[str, Any]], Running],
     process = run(OPEN | {"http_server": server})
     process.wait_for('"internal"')
     assert (certificate_at(port), certificate_at(internal)) == ("outer.test", "inner.test")
+    tool = subprocess.run(
+        [sys.executable, "-m", "centripetal", "info", "-c", str(process.path)], capture_output=True, text=True, timeout=20
+    )
+    assert tool.returncode == 0, tool.stderr
+    watching = local_tls(load(str(process.path), environ={}).config, "external")
+    WebSocketClient(f"wss://127.0.0.1:{port}/connection/websocket", watching).close()
 
     async def scene() -> None:
         url = f"wss://127.0.0.1:{port}/connection/websocket"
