@@ -70,7 +70,8 @@ class ApplicationRun(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        self._exchange.body_read()
+        if not self._exchange.is_full:
+            self._exchange.body_read()
         self._changed.set()
         return True
 

@@ -133,7 +133,7 @@ class Exchange(asyncio.Transport):
         if self._closing:
             pass
         elif protocol is not None:
-            protocol.data_received(data)
+            self._tell_data(protocol, data)
         elif body is not None and endpoint is not None:
             body += data
             if len(body) > endpoint.max_body_bytes:
@@ -237,11 +237,6 @@ class Exchange(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Gives what comes to a protocol."""
         self._protocol = protocol  # type: ignore[assignment]
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Returns the protocol; there must be one."""
-        assert self._protocol is not None
-        return self._protocol
 
     def is_closing(self) -> bool:
         """Whether nothing more can be written."""
@@ -364,11 +359,18 @@ class Exchange(asyncio.Transport):
         data, size = self._unread, self._unread_size
         self._unread, self._unread_size = b"", 0
         if size:
-            protocol.data_received(data)
+            self._tell_data(protocol, data)
             if not self._lost:
                 self._carrier.consumed(self, size)
         if self._heard and not self._reading_paused:
             self._tell_end()
+
+    def _tell_data(self, protocol: asyncio.Protocol, data: bytes) -> None:
+        try:
+            protocol.data_received(data)
+        except Exception:  # noqa: BLE001  a mistake of ours ends this exchange, not all of the connection
+            _log.exception("exchange_failed")
+            self.abort()
 
     def _tell_end(self) -> None:
         protocol = self._protocol

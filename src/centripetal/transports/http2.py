@@ -21,10 +21,12 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     PingReceived,
     PriorityUpdated,
     RemoteSettingsChanged,
     RequestReceived,
+    SettingsAcknowledged,
     StreamEnded,
     StreamReset,
     UnknownFrameReceived,
@@ -58,8 +60,11 @@ RESETS, RESETS_A_SECOND = MAX_STREAMS, 10.0
 IDLE_FRAMES, IDLE_FRAMES_A_SECOND = 1000, 100.0
 """The same for frames that ask for nothing: pings, settings, priorities, empty data, unknown ones."""
 
+MAX_TABLE_BYTES = 4096
+"""Of the table that compresses our heads; the peer may allow more, but it is our memory."""
+
 _MAX_CLOSED_STREAMS = 1024  # remembered, to tell late frames from wrong ones
-_READ_BYTES = 4096  # the library works through what it is given in one go
+_READ_BYTES = 1024  # the library works through what it is given in one go
 _SLICE_SECONDS = 0.005
 
 _GOAWAY = b"\0\0\x08\x07\0\0\0\0\0"  # the frame's header
@@ -166,7 +171,6 @@ class Http2Connection(asyncio.Protocol):
         if self._draining:
             self.abort()
         else:
-            self.listener.deadlines.watch(self, self.listener.limits.linger_seconds)
             self.close_when_done()
 
     def close_when_done(self) -> None:
@@ -179,6 +183,7 @@ class Http2Connection(asyncio.Protocol):
         if not self._exchanges:
             self._output.write()
             self._transport.close()
+            self.listener.deadlines.watch(self, self.listener.limits.linger_seconds)
 
     def abort(self) -> None:
         """Ends the connection at once."""
@@ -355,6 +360,8 @@ class Http2Connection(asyncio.Protocol):
     def _take_settings(self, event: RemoteSettingsChanged) -> None:
         if not self._exchanges and not self._draining:
             self.listener.deadlines.watch(self, self.listener.limits.idle_seconds)
+        encoder = self._protocol.encoder
+        encoder.header_table_size = min(encoder.header_table_size, MAX_TABLE_BYTES)
         self._output.unblock_all()
         self._count_idle_frame(event)
 
@@ -385,6 +392,8 @@ _HANDLERS: dict[type[Event], Callable[[Http2Connection, Any], None]] = {
     WindowUpdated: Http2Connection._open_window,
     RemoteSettingsChanged: Http2Connection._take_settings,
     ConnectionTerminated: Http2Connection._take_goodbye,
+    SettingsAcknowledged: Http2Connection._count_idle_frame,
+    PingAckReceived: Http2Connection._count_idle_frame,
     PingReceived: Http2Connection._count_idle_frame,
     PriorityUpdated: Http2Connection._count_idle_frame,
     UnknownFrameReceived: Http2Connection._count_idle_frame,

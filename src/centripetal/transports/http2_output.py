@@ -151,7 +151,7 @@ class Http2Output:
         size = 0
         if exchange.get_write_buffer_size():
             window = protocol.outbound_flow_control_window
-            size = min(stream.outbound_flow_control_window, window, protocol.max_outbound_frame_size)
+            size = min(stream.outbound_flow_control_window, window, protocol.max_outbound_frame_size, _WRITE_BYTES)
             if size <= 0:
                 if window <= 0:
                     return -1

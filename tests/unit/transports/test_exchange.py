@@ -223,6 +223,36 @@ def test_an_end_that_was_told_with_the_head_is_not_told_again() -> None:
     on_stage(check)
 
 
+def test_a_mistake_in_a_protocol_ends_its_exchange_only() -> None:
+    async def check(stage: Stage) -> None:
+        exchange = stage.wire.exchange("CONNECT", "/ws", ended=False, protocol="websocket")
+        stage.tunnels.tape.told = None  # type: ignore[assignment]
+        exchange.receive(b"x", 1)
+        assert stage.wire.sent[1:] == [Cause.CANCELLED, "discarded"]
+        stage.tunnels.tape.told = []
+        await asyncio.sleep(0)
+        assert stage.tunnels.tape.told == ["lost"]
+
+    on_stage(check)
+
+
+def test_a_protocol_that_is_lost_while_it_begins_is_told() -> None:
+    async def check(stage: Stage) -> None:
+        upgrade = stage.tunnels.upgrade
+
+        def abort(request: HttpRequest, transport: asyncio.Transport, writer: AnswerWriter) -> Any:
+            tape = upgrade(request, transport, writer)
+            transport.abort()
+            return tape
+
+        stage.tunnels.upgrade = abort  # type: ignore[method-assign]
+        stage.wire.exchange("CONNECT", "/ws", ended=False, protocol="websocket")
+        await asyncio.sleep(0)
+        assert stage.tunnels.tape.told == ["lost"]
+
+    on_stage(check)
+
+
 def test_what_waits_is_counted_and_water_marks_are_told() -> None:
     async def check(stage: Stage) -> None:
         wire, tape = stage.wire, stage.tunnels.tape

@@ -82,10 +82,9 @@ def _no_repeaters() -> Iterator[None]:
     repeaters.clear()
 
 
-def in_h2_house(test: Any, **options: Any) -> None:
-    endpoint = WebSocketEndpoint(
-        WebSocketSettings(message_size_limit=1_000_000), Origins([]), Admission(SystemClock(), lambda: 0), Repeater
-    )
+def in_h2_house(test: Any, *, compression: bool = False, **options: Any) -> None:
+    settings = WebSocketSettings(message_size_limit=1_000_000, compression=compression)
+    endpoint = WebSocketEndpoint(settings, Origins([]), Admission(SystemClock(), lambda: 0), Repeater)
     in_house(test, app=application, more={"/ws": endpoint}, **{"h2c": True, **options})
 
 
@@ -251,6 +250,16 @@ def test_a_tunnel_carries_frames_and_ends_with_the_closing_handshake() -> None:
         assert await client.answer(client.request("GET", "/echo")) == ("200", b"GET ")
 
     in_h2_house(test)
+
+
+def test_compression_is_agreed_on() -> None:
+    async def test(house: House) -> None:
+        client = await Http2Client.connect(house)
+        stream = client.tunnel("/ws", ("sec-websocket-extensions", "permessage-deflate"))
+        await client.until(lambda: stream in client.heads)
+        assert client.heads[stream]["sec-websocket-extensions"].startswith("permessage-deflate")
+
+    in_h2_house(test, compression=True)
 
 
 @pytest.mark.parametrize(
@@ -448,6 +457,19 @@ def test_heads_that_are_too_large_end_the_connection_and_too_many_fields_the_str
         assert client.goodbye == ENHANCE_YOUR_CALM
 
     in_h2_house(test, limits=HttpLimits(head_bytes=2000, headers=20))
+
+
+def test_the_peer_does_not_decide_on_our_memory() -> None:
+    async def test(house: House) -> None:
+        client = await Http2Client.connect(house)
+        client.protocol.update_settings({1: 1 << 30, 5: (1 << 24) - 1})
+        client.flush()
+        assert await client.answer(client.request("GET", "/echo")) == ("200", b"GET ")
+        (connection,) = house.listener.connections
+        assert isinstance(connection, Http2Connection)
+        assert connection._protocol.encoder.header_table_size == 4096
+
+    in_h2_house(test)
 
 
 def test_more_streams_than_allowed_are_refused_one_by_one() -> None:
