@@ -331,3 +331,7 @@ class ShutdownSettings(Struct, frozen=True, kw_only=True):
     """The graceful stop (`shutdown.*`)."""
 
     timeout: Annotated[Duration, Meta(description="Graceful stop limit.")] = 30.0
+    drain_time: Annotated[
+        Duration,
+        Meta(description="Spread the disconnects of clients over this time; less than shutdown.timeout. 0 = briefly."),
+    ] = 0.0

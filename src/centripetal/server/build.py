@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -10,9 +11,9 @@ import msgspec
 from .. import __version__
 from ..auth import JwtVerifier, KeySets
 from ..config import Config
-from ..engines.memory import MemoryBroker, MemoryPresenceManager
 from ..interfaces import Clock, SystemClock
 from ..node.node import Node
+from .engine import Engine, memory_engine
 
 
 def token_verifier(config: Config, clock: Clock, key_sets: KeySets | None) -> JwtVerifier:
@@ -35,21 +36,23 @@ def token_verifier(config: Config, clock: Clock, key_sets: KeySets | None) -> Jw
     )
 
 
-def build_node(config: Config, key_sets: KeySets | None = None) -> Node:
+def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine | None = None) -> Node:
     """Returns a node with the engine that the configuration asks for. Needs a running event loop.
 
     Args:
         config: the configuration.
         key_sets: fetches the keys of tokens; needed if an endpoint for them is set.
+        engine: to use instead of a new one.
 
     Raises:
         TokenSettingsError: a token option cannot be used.
     """
     clock = SystemClock()
+    engine = engine or memory_engine(config, clock)
     name = config.node.name or f"{socket.gethostname()}_{config.http_server.port}"
     return Node(
-        broker=MemoryBroker(clock, history_meta_ttl_seconds=config.channel.history_meta_ttl),
-        presence=MemoryPresenceManager(clock),
+        broker=engine.broker,
+        presence=engine.presence,
         client=config.client,
         channel=config.channel,
         rpc=config.rpc,
@@ -68,3 +71,12 @@ def write_pid_file(path: str) -> None:
     """
     with open(path, "w", encoding="ascii") as file:
         file.write(str(os.getpid()))
+
+
+def remove_pid_file(path: str) -> None:
+    """Removes the file again, unless it is another process's by now."""
+    with contextlib.suppress(OSError, ValueError):
+        with open(path, encoding="ascii") as file:
+            owner = int(file.read(32))
+        if owner == os.getpid():
+            os.unlink(path)

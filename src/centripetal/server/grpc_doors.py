@@ -78,6 +78,7 @@ def _stream_door(config: Config, shared: Shared) -> GrpcDoor:
         [service],
         max_receive_bytes=settings.max_receive_message_size,
         read_certificates=certificates_reader(settings.tls),
+        reuse_port=bool(config.http_server.takeover_socket),
         keepalive_seconds=KEEPALIVE_SECONDS,
     )
     return GrpcDoor("uni_grpc", listener, settings.address, settings.port, reconfigure)
@@ -100,6 +101,7 @@ def _api_door(config: Config, node: Node) -> GrpcDoor:
         [service],
         max_receive_bytes=settings.max_receive_message_size,
         read_certificates=certificates_reader(settings.tls),
+        reuse_port=bool(config.http_server.takeover_socket),
     )
     if settings.reflection:
         try:

@@ -24,23 +24,19 @@ from ..config import ConfigError, LoadedConfig, validate
 from ..config.changes import merge
 from ..config.unbuilt import closed_channels, refuse_unbuilt
 from ..interfaces import SystemClock
-from ..model.errors import DISCONNECT_SHUTDOWN
 from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
 from ..outbound import HttpClient
 from ..proxies.table import ProxyTable
-from .build import build_node, token_verifier, write_pid_file
+from .build import build_node, remove_pid_file, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
+from .engine import SwitchedEngine, memory_engine
+from .farewell import disconnect_clients
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
+from .takeover import Predecessor, Successor
 from .tls import ServerTls
 from .transports import gate_of
-
-CLIENTS_A_SLICE = 100
-"""So many clients are disconnected in one go at shutdown."""
-
-LONGEST_FAREWELL_SECONDS = 10.0
-"""Clients are disconnected over at most so long, whatever `shutdown.timeout` allows."""
 
 GRPC_GRACE_SECONDS = 5.0
 """Calls over gRPC may take so long to end at shutdown."""
@@ -120,6 +116,7 @@ class Server:
         self._key_sets = KeySets(self._http, SystemClock())
         self._hooks: ProxyTable
         self._closing: set[asyncio.Task[None]] = set()
+        self._successor: Successor | None = None
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -127,24 +124,39 @@ class Server:
         config = self._loaded.config
         self._tell_sources()
         raise_file_limit()
-        self.node = build_node(config, self._key_sets)
+        predecessor = None
+        if config.http_server.takeover_socket:
+            predecessor = await Predecessor.meet(config.http_server.takeover_socket)
+        engine = SwitchedEngine(memory_engine(config, SystemClock())) if config.http_server.takeover_socket else None
+        self.node = build_node(config, self._key_sets, engine)
         self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
         self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
         self.tls = ServerTls(config, self.node.clock)
         self.node.ticker.every_second.append(self.tls.every_second)
+        if predecessor is not None and engine is not None:
+            await predecessor.inherit(engine)
         await self.node.start()
         await self.tls.start()
         gate = gate_of(self.node)
         for door in self.doors:
-            await door.listener.start(door.address, door.port, tls=self.tls.context_of(door.name), gate=gate)
+            sockets = predecessor.sockets_of(door) if predecessor is not None else ()
+            tls = self.tls.context_of(door.name)
+            await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
         for grpc_door in self.grpc_doors:
             await grpc_door.listener.start(grpc_door.address, grpc_door.port)
             logger.info("listening", listener=grpc_door.name, address=grpc_door.address or "*", port=grpc_door.port)
         if config.pid_file:
             write_pid_file(config.pid_file)
+        if predecessor is not None:
+            predecessor.accepted()
+            logger.info("taken_over")
+        if engine is not None:
+            path = config.http_server.takeover_socket
+            self._successor = Successor(path, self.doors, engine, self._stop.set)
+            self._successor.wait()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -220,18 +232,21 @@ class Server:
 
     async def _shut_down(self) -> int:
         """Stops accepting, says goodbye to the clients, and ends; all within `shutdown.timeout`."""
-        timeout = self._loaded.config.shutdown.timeout
+        settings = self._loaded.config.shutdown
         logger.info("stopping", clients=self.node.num_clients)
         self.node.stopping = True
+        drain = settings.drain_time
+        calls: list[asyncio.Task[None]] = []
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(settings.timeout):
                 for door in self.doors:
                     door.listener.stop_accepting()
-                await self.disconnect_clients(min(timeout / 2, LONGEST_FAREWELL_SECONDS))
+                for grpc_door in self.grpc_doors:
+                    calls.append(asyncio.ensure_future(grpc_door.listener.stop(drain + GRPC_GRACE_SECONDS)))
+                await disconnect_clients(self.node, drain, settings.timeout / 2)
                 for door in self.doors:
                     await door.listener.close()
-                for grpc_door in self.grpc_doors:
-                    await grpc_door.listener.stop(GRPC_GRACE_SECONDS)
+                await asyncio.gather(*calls)
                 await self.tls.stop()
                 await self.node.stop()
                 await self._hooks.close()
@@ -240,21 +255,12 @@ class Server:
             logger.critical("shutdown timeout reached")
             return 1
         finally:
+            if self._successor is not None:
+                self._successor.close()
             if self._loaded.config.pid_file:
-                with contextlib.suppress(OSError):
-                    os.unlink(self._loaded.config.pid_file)
+                remove_pid_file(self._loaded.config.pid_file)
         logger.info("stopped")
         return 0
-
-    async def disconnect_clients(self, seconds: float) -> None:
-        """Disconnects all clients with 3001, spread over a time that grows with their number up to a bound."""
-        clients = list(self.node.registry.clients.values())
-        slices = range(0, len(clients), CLIENTS_A_SLICE)
-        pause = min(0.02, seconds / max(len(slices), 1))
-        for start in slices:
-            for client in clients[start : start + CLIENTS_A_SLICE]:
-                client.disconnect(DISCONNECT_SHUTDOWN)
-            await asyncio.sleep(pause)
 
 
 def raise_file_limit() -> None:

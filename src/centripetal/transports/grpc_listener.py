@@ -24,6 +24,7 @@ class GrpcListener:
             without a restart; None for plain text. It may raise ValueError.
         keepalive_seconds: pings peers that have been silent for so long, 0 for never.
         keepalive_timeout_seconds: how long they may take to answer.
+        reuse_port: another process may listen on the port, too.
 
     Attributes:
         port: the TCP port that is listened on.
@@ -37,6 +38,7 @@ class GrpcListener:
         read_certificates: Callable[[], Certificates] | None = None,
         keepalive_seconds: float = 0.0,
         keepalive_timeout_seconds: float = 5.0,
+        reuse_port: bool = False,
     ) -> None:
         self.port = 0
         self._services = tuple(services)
@@ -44,7 +46,7 @@ class GrpcListener:
         self._reflected: tuple[Any, ...] = ()
         self._server: Any = None
         self._options: list[tuple[str, int]] = [
-            ("grpc.so_reuseport", 0),  # a port in use is an error, not shared
+            ("grpc.so_reuseport", int(reuse_port)),  # otherwise a port in use is an error
             ("grpc.max_concurrent_streams", MAX_CONCURRENT_STREAMS),
         ]
         if max_receive_bytes > 0:

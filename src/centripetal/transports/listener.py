@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +76,14 @@ class Listener:
         self.gate: Gate
         self.loop: asyncio.AbstractEventLoop
         self.deadlines: Deadlines
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def start(
         self,
         host: str | None = None,
         port: int = 0,
         *,
-        sock: socket.socket | None = None,
+        sockets: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
         reuse_port: bool = False,
         backlog: int = 4096,
@@ -93,7 +94,7 @@ class Listener:
         Args:
             host: address to bind; empty or None for all.
             port: TCP port, 0 for a free one.
-            sock: a bound socket instead of both.
+            sockets: bound ones instead of both; they are the listener's then.
             tls: serve TLS with this context; its ALPN protocols may have `h2`.
             reuse_port: share the port with other processes (SO_REUSEPORT).
             backlog: connections that the kernel may hold for us.
@@ -109,11 +110,15 @@ class Listener:
         patience: dict[str, Any] = {}
         if tls is not None:
             patience = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
-        if sock is not None:
-            self._server = await self.loop.create_server(self.protocol, sock=sock, backlog=backlog, **patience)
-        else:
-            self._server = await self.loop.create_server(
-                self.protocol, host or None, port, backlog=backlog, reuse_port=reuse_port or None, **patience
+        if not sockets:
+            self._servers = [
+                await self.loop.create_server(
+                    self.protocol, host or None, port, backlog=backlog, reuse_port=reuse_port or None, **patience
+                )
+            ]
+        for sock in sockets:
+            self._servers.append(
+                await self.loop.create_server(self.protocol, sock=sock, backlog=backlog, **patience)
             )
 
     def serve(self, routes: Routes, fallback_app: AsgiApp | None) -> None:
@@ -128,24 +133,27 @@ class Listener:
     @property
     def port(self) -> int:
         """The TCP port that is listened on."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._servers[0].sockets[0].getsockname()[1])
+
+    def filenos(self) -> list[int]:
+        """Returns the descriptors of the sockets that are listened on, for another process to go on with."""
+        return [sock.fileno() for server in self._servers for sock in server.sockets]
 
     def stop_accepting(self) -> None:
-        """Closes the port, idle connections at once and the others after their response."""
+        """Closes the port. Connections close after their next response, so that no request is lost on its way."""
         self.draining = True
-        if self._server is not None:
-            self._server.close()
-        for connection in list(self.connections):
-            connection.close_when_done()
+        for server in self._servers:
+            server.close()
 
     async def close(self, grace_seconds: float = 5.0) -> None:
-        """Stops accepting and waits for requests in work.
+        """Stops accepting, closes idle connections and waits for requests in work.
 
         Args:
             grace_seconds: after these, connections that still speak HTTP are aborted.
         """
         self.stop_accepting()
+        for connection in list(self.connections):
+            connection.close_when_done()
         until = self.loop.time() + grace_seconds
         while self.connections and self.loop.time() < until:
             await asyncio.sleep(0.02)

@@ -45,6 +45,12 @@ class HttpServerSettings(Struct, frozen=True, kw_only=True):
             description="Separate port of api, admin, metrics, health, debug and swagger, as a text; empty = the external port."
         ),
     ] = ""
+    takeover_socket: Annotated[
+        str,
+        Meta(
+            description="Path of a Unix socket over which a new process takes over ports and channel state from the one that runs."
+        ),
+    ] = ""
     tls: TlsSettings = field(default_factory=TlsSettings)
     tls_autocert: AutocertSettings = field(default_factory=AutocertSettings)
     tls_external: Annotated[bool, Meta(description="TLS on the external listener only.")] = False

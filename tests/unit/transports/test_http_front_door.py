@@ -300,10 +300,15 @@ def test_long_pipelines_leave_the_loop_to_others() -> None:
 def test_draining_closes_after_the_response() -> None:
     async def test(house: House) -> None:
         port = house.listener.port
-        idle, busy = await house.connect(), await house.connect()
+        idle, asking, busy = await house.connect(), await house.connect(), await house.connect()
         busy.send(get("/api/wait"))
         await asyncio.sleep(0.02)
         house.listener.stop_accepting()
+        asking.send(get("/echo"))  # it was on its way when the port closed
+        status, headers, _ = await asking.response()
+        assert (status, headers["connection"]) == (200, "close")
+        assert await asking.end() == b""
+        closing = asyncio.create_task(house.listener.close())
         assert await idle.end() == b""
         house.echo.gate.set()
         status, headers, _ = await busy.response()
@@ -311,6 +316,7 @@ def test_draining_closes_after_the_response() -> None:
         assert await busy.end() == b""
         with pytest.raises(OSError):
             await asyncio.open_connection("127.0.0.1", port)
+        await closing
 
     in_house(test)
 

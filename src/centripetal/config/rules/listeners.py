@@ -56,6 +56,9 @@ def check_listeners(config: Config) -> None:
     _check_responses(config)
     if config.shutdown.timeout < 0:
         raise ConfigError("shutdown.timeout: must not be negative")
+    drain, limit = config.shutdown.drain_time, config.shutdown.timeout
+    if drain < 0 or (drain and drain >= limit):
+        raise ConfigError(f"shutdown.drain_time: {drain:g}s must be less than shutdown.timeout ({limit:g}s), and not negative")
 
 
 def _check_port(option: str, port: int) -> None:

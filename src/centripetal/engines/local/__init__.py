@@ -1,6 +1,22 @@
 """One process of a machine keeps broker, presence and maps for the others, over a Unix socket."""
 
+from .heir import Heir, HeirError
 from .host import Host
+from .methods import VERSION
 from .remote import LocalBroker, LocalMapBroker, LocalPresenceManager, Remote
+from .switch import Switch, SwitchedBroker, SwitchedMapBroker, SwitchedPresenceManager
 
-__all__ = ["Host", "LocalBroker", "LocalMapBroker", "LocalPresenceManager", "Remote"]
+__all__ = [
+    "VERSION",
+    "Heir",
+    "HeirError",
+    "Host",
+    "LocalBroker",
+    "LocalMapBroker",
+    "LocalPresenceManager",
+    "Remote",
+    "Switch",
+    "SwitchedBroker",
+    "SwitchedMapBroker",
+    "SwitchedPresenceManager",
+]

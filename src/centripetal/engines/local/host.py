@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -35,9 +35,13 @@ class Host:
         self.guests: set[Guest] = set()
         self.events = {target: Distribution(target) for target in ("broker", "map_broker") if target in targets}
 
-    def welcome(self) -> Link:
-        """Returns the protocol of a new link."""
-        return Guest(self).link
+    def welcome(self, left: Callable[[], None] = lambda: None) -> Link:
+        """Returns the protocol of a new link.
+
+        Args:
+            left: called when the link has ended.
+        """
+        return Guest(self, left).link
 
 
 class Distribution:
@@ -96,7 +100,8 @@ class Distribution:
 class Guest:
     """One linked process."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, left: Callable[[], None]) -> None:
+        self._left = left
         self.link = Link(self._receive, self._lost)
         self._host = host
         self._channels: set[tuple[str, str]] = set()
@@ -165,3 +170,4 @@ class Guest:
         for task in tuple(self._tasks):
             task.cancel()
         self._host.guests.discard(self)
+        self._left()

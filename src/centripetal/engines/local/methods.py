@@ -1,8 +1,8 @@
 """What is asked and told over a link, as two tables made from the interfaces.
 
 A request is the array `[id, number of the method, arguments]`; its answer `[id, 0, result]` or `[id, 1, text]`. An event is
-`[0, number of the event, arguments]`. Numbers are places in the tables: both ends are of one version, which they check
-when they meet.
+`[0, number of the event, arguments]`. Numbers are places in the tables; the two ends may be of different releases, so rows
+are added at the end only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ...interfaces import Broker, BrokerError, MapBroker, MapBrokerEvents, PresenceError, PresenceManager
+from .heir import HeirError, HeirMethods
 
 RESULT, FAILURE = 0, 1
 """Kinds of answers."""
@@ -28,7 +29,7 @@ class Call:
 
     Attributes:
         number: its place in the table.
-        target: `broker`, `presence` or `map_broker`: what has the method, or what tells of the event.
+        target: `broker`, `presence`, `map_broker` or `heir`: what has the method, or what tells of the event.
         name: of the method.
         decode_arguments: makes a tuple of MessagePack; raises msgspec.DecodeError, which covers wrong types.
         decode_result: makes the result.
@@ -65,6 +66,7 @@ METHODS = _table(
         ("map_broker", MapBroker, BrokerError, (
             "publish", "remove", "read_state", "read_stream", "count_keys", "clear", "subscribe", "unsubscribe",
         )),
+        ("heir", HeirMethods, HeirError, ("restore", "begin")),
     )
 )  # fmt: skip
 
@@ -78,12 +80,5 @@ EVENTS = _table(
 METHOD_OF = {(method.target, method.name): method for method in METHODS}
 EVENT_OF = {(event.target, event.name): event for event in EVENTS}
 
-
-def _fingerprint() -> str:
-    from ... import __version__
-
-    return f"{__version__}/{len(METHODS)}/{len(EVENTS)}"
-
-
-FINGERPRINT = _fingerprint()
-"""What both ends must have in common."""
+VERSION = 1
+"""Of both tables and what they carry. Rows, and fields with defaults, may be added at the end without a new one."""

@@ -6,9 +6,8 @@ records are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +22,9 @@ from .presence import MemoryPresenceManager
 
 RECORD_ITEMS = 256
 """A record holds at most so many publications, keys, entries or results."""
+
+RECORD_BYTES = 1 << 20
+"""... and no more once their data have so many bytes."""
 
 T = TypeVar("T")
 
@@ -107,11 +109,11 @@ class MemoryEngine:
                 stream.channel, stream.epoch, stream.top, stream.version, stream.version_epoch,
                 stream.expires_at - now, stream.forget_at - now,
             )  # fmt: skip
-            for publications in _portions(stream.after(0)):
+            for publications in _portions(stream.after(0), _data_bytes):
                 yield StreamItems(stream.channel, publications)
         for of_maps, results in ((False, self.broker._results), (True, self.map_broker._results)):
-            for portion in _portions(results.items(now)):
-                yield ResultItems(of_maps, portion)
+            for kept_results in _portions(results.items(now)):
+                yield ResultItems(of_maps, kept_results)
         entries = self.presence._by_deadline
         for held in _portions((entry.channel, entry.client, entry.info, entry.expires_at - now) for entry in entries):
             yield PresenceItems(held)
@@ -119,13 +121,14 @@ class MemoryEngine:
             yield MapHead(
                 kept.name, kept.retention, kept.epoch, kept.top, kept.expires_at - now, kept.forget_at - now
             )
-            for changes in _portions(kept.after(0)):
+            for changes in _portions(kept.after(0), _data_bytes):
                 yield MapChanges(kept.name, changes)
-            for keys in _portions(
+            keys = (
                 (entry.publication, entry.expires_at - now, entry.version, entry.version_epoch)
                 for entry in kept.entries.values()
-            ):
-                yield MapKeys(kept.name, keys)
+            )
+            for portion in _portions(keys, lambda key: len(key[0].data)):
+                yield MapKeys(kept.name, portion)
 
     def restore(self, record: Record) -> None:
         """Takes up a record. They must come in the order of records(), into an engine that is empty."""
@@ -175,7 +178,32 @@ class MemoryEngine:
             self.map_broker._schedule(entry, now)
 
 
-def _portions(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while portion := list(islice(iterator, RECORD_ITEMS)):
+def in_batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yields records together, so that a batch has about as much to carry as the largest record."""
+    return _portions(records, _record_bytes)
+
+
+def _record_bytes(record: Record) -> int:
+    match record:
+        case StreamItems() | MapChanges():
+            return sum(map(_data_bytes, record.publications))
+        case MapKeys():
+            return sum(_data_bytes(key[0]) for key in record.keys)
+    return 0
+
+
+def _data_bytes(publication: Publication) -> int:
+    return len(publication.data)
+
+
+def _portions(items: Iterable[T], weigh: Callable[[T], int] = lambda item: 0) -> Iterator[list[T]]:
+    portion: list[T] = []
+    size = 0
+    for item in items:
+        portion.append(item)
+        size += weigh(item)
+        if len(portion) >= RECORD_ITEMS or size >= RECORD_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
         yield portion
