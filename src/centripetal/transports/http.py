@@ -112,6 +112,9 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._refuse(408)
 
+    def drain(self) -> None:
+        """A request may be on its way already: its response closes the connection."""
+
     def close_when_done(self) -> None:
         """Closes at once when idle, otherwise after the response in work."""
         self._closing = True

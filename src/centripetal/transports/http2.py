@@ -173,6 +173,10 @@ class Http2Connection(asyncio.Protocol):
         else:
             self.close_when_done()
 
+    def drain(self) -> None:
+        """Takes no further requests (GOAWAY); the peer sends those elsewhere that were on their way."""
+        self.close_when_done()
+
     def close_when_done(self) -> None:
         """Takes no further requests (GOAWAY), and closes when those in work are done."""
         if self._transport is None:

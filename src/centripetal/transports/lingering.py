@@ -50,6 +50,9 @@ class LingeringConnection(asyncio.Protocol):
         """The peer had its time."""
         self._transport.abort()
 
+    def drain(self) -> None:
+        """It ends by itself."""
+
     def close_when_done(self) -> None:
         """It is closing anyway."""
 

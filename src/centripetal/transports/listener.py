@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
+from .acceptor import Acceptor, bind
 from .deadlines import Deadlines
 from .endpoints import Routes
 from .fallback import AsgiApp, Fallback
@@ -76,7 +77,8 @@ class Listener:
         self.gate: Gate
         self.loop: asyncio.AbstractEventLoop
         self.deadlines: Deadlines
-        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+        self._closers: list[Callable[[], None]] = []
 
     async def start(
         self,
@@ -107,19 +109,23 @@ class Listener:
         self.deadlines = Deadlines(self.loop)
         self.gate = gate or Gate(self.loop)
         self.is_tls = tls is not None
-        patience: dict[str, Any] = {}
-        if tls is not None:
-            patience = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
-        if not sockets:
-            self._servers = [
-                await self.loop.create_server(
-                    self.protocol, host or None, port, backlog=backlog, reuse_port=reuse_port or None, **patience
-                )
-            ]
-        for sock in sockets:
-            self._servers.append(
-                await self.loop.create_server(self.protocol, sock=sock, backlog=backlog, **patience)
-            )
+        self._sockets = list(sockets or bind(host, port, reuse_port=reuse_port))
+        for sock in self._sockets:
+            sock.listen(backlog)
+            if tls is None:
+                server = await self.loop.create_server(self.protocol, sock=sock, backlog=backlog)
+                self._closers.append(server.close)
+            else:
+                self._closers.append(Acceptor(sock, self.gate, partial(self._shake_hands, tls)).close)
+
+    async def _shake_hands(self, tls: ssl.SSLContext, connection: socket.socket) -> None:
+        await self.loop.connect_accepted_socket(
+            self.protocol,
+            connection,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+        )
 
     def serve(self, routes: Routes, fallback_app: AsgiApp | None) -> None:
         """Serves by these routes from the next request on; see the class."""
@@ -133,17 +139,20 @@ class Listener:
     @property
     def port(self) -> int:
         """The TCP port that is listened on."""
-        return int(self._servers[0].sockets[0].getsockname()[1])
+        return int(self._sockets[0].getsockname()[1])
 
     def filenos(self) -> list[int]:
         """Returns the descriptors of the sockets that are listened on, for another process to go on with."""
-        return [sock.fileno() for server in self._servers for sock in server.sockets]
+        return [sock.fileno() for sock in self._sockets]
 
     def stop_accepting(self) -> None:
         """Closes the port. Connections close after their next response, so that no request is lost on its way."""
         self.draining = True
-        for server in self._servers:
-            server.close()
+        for close in self._closers:
+            close()
+        self._closers.clear()
+        for connection in list(self.connections):
+            connection.drain()
 
     async def close(self, grace_seconds: float = 5.0) -> None:
         """Stops accepting, closes idle connections and waits for requests in work.

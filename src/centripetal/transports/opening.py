@@ -58,6 +58,9 @@ class Opening(asyncio.Protocol):
         """Nothing came, or not enough."""
         self.abort()
 
+    def drain(self) -> None:
+        """Its first request closes it, or tells that there is no other."""
+
     def close_when_done(self) -> None:
         """Closes, since there is no request."""
         if self._transport is not None:

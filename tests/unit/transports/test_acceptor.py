@@ -1,0 +1,92 @@
+"""Accepting as the gate allows."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from centripetal.transports.acceptor import Acceptor, bind
+
+
+class ByHand:
+    """A gate with a number of places."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.waiting: list[Any] = []
+
+    def enter(self, newcomer: Any) -> bool:
+        if self.places > 0 and not self.waiting:
+            self.places -= 1
+            return True
+        self.waiting.append(newcomer)
+        return False
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def test_those_without_a_place_wait_in_the_kernel() -> None:
+    async def scene() -> None:
+        (listening,) = bind("127.0.0.1", 0)
+        listening.listen(100)
+        gate = ByHand(3)
+        accepted: list[socket.socket] = []
+
+        async def welcome(connection: socket.socket) -> None:
+            accepted.append(connection)
+
+        acceptor = Acceptor(listening, gate, welcome)  # type: ignore[arg-type]
+        clients = [socket.create_connection(listening.getsockname()) for _ in range(6)]
+        await wait_for(lambda: len(accepted) == 3 and bool(gate.waiting))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(accepted) == 3
+        gate.places = 2
+        gate.waiting.pop().let_in()
+        await wait_for(lambda: len(accepted) == 6)
+        acceptor.close()
+        with pytest.raises(OSError):
+            socket.create_connection(clients[0].getpeername())
+        for sock in (*accepted, *clients):
+            sock.close()
+
+    asyncio.run(scene())
+
+
+def test_a_handshake_that_fails_is_the_peers_affair() -> None:
+    async def scene() -> None:
+        (listening,) = bind("127.0.0.1", 0)
+        listening.listen(100)
+        outcomes: list[str] = []
+
+        async def welcome(connection: socket.socket) -> None:
+            outcomes.append("failed")
+            connection.close()
+            raise ConnectionResetError
+
+        acceptor = Acceptor(listening, ByHand(100), welcome)  # type: ignore[arg-type]
+        for _ in range(3):
+            socket.create_connection(listening.getsockname()).close()
+        await wait_for(lambda: len(outcomes) == 3 and not acceptor._handshakes)
+        acceptor.close()
+
+    asyncio.run(scene())
+
+
+def test_all_interfaces_have_one_port() -> None:
+    sockets = bind("", 0)
+    assert len({sock.getsockname()[1] for sock in sockets}) == 1
+    for sock in sockets:
+        sock.listen()
+    with pytest.raises(OSError, match="cannot listen"):
+        bind("127.0.0.1", sockets[0].getsockname()[1])
+    for sock in sockets:
+        sock.close()
