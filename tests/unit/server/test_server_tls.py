@@ -45,6 +45,7 @@ def names_of(context: ssl.SSLContext | None) -> str:
     if context is None:
         return ""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.set_alpn_protocols(["http/1.1", "h2"])
     AUTHORITY.configure_trust(client)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     left = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
@@ -54,6 +55,7 @@ def names_of(context: ssl.SSLContext | None) -> str:
             side.do_handshake()
         except ssl.SSLWantReadError:
             pass
+    assert left.selected_alpn_protocol() == "h2"
     certificate = left.getpeercert()
     assert certificate is not None
     return str(certificate["subjectAltName"][0][1])  # type: ignore[index]
