@@ -21,6 +21,7 @@ APPLIED: dict[str, tuple[str, ...]] = {
     "websocket": _ALL,
     "sse": _ALL,
     "http_stream": _ALL,
+    "webtransport": _ALL,
     "uni_sse": _ALL,
     "uni_http_stream": _ALL,
     "uni_websocket": _ALL,

@@ -15,7 +15,6 @@ from .schema import Config
 from .values import show
 
 UNBUILT: tuple[tuple[str, str], ...] = (
-    (r"http_server\.http3\..*", "HTTP/3"),
     (r"engine\.type|engine\.redis\..*", "the Redis engine"),
     (r"broker\..*", "a broker apart from the engine"),
     (r"presence_manager\..*", "a presence manager apart from the engine"),
@@ -25,7 +24,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"channel\.(?:without_namespace|namespaces\[\])\.map\.(?:publish|remove)_proxy_(?:enabled|name)", "proxies of maps"),
     (r"channel\.proxy\.shared_poll_refresh\..*", "shared polls"),
     (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
-    (r"webtransport\..*", "WebTransport"),
     (r"consumers", "consumers"),
     (r"admin\.(?!password$|secret$).*", "the admin web interface"),
     (r"swagger\..*", "the Swagger UI"),

@@ -34,6 +34,7 @@ from .engine import SwitchedEngine, memory_engine
 from .farewell import disconnect_clients
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
+from .quic_doors import QuicDoor, build_quic_doors
 from .takeover import Predecessor, Successor
 from .tls import ServerTls
 from .transports import gate_of
@@ -97,12 +98,14 @@ class Server:
         node: once it runs.
         doors: its listeners.
         grpc_doors: those that speak gRPC.
+        quic_doors: those that speak HTTP/3.
         tls: certificates of the doors.
     """
 
     node: Node
     doors: list[Door]
     grpc_doors: list[GrpcDoor]
+    quic_doors: list[QuicDoor]
     tls: ServerTls
 
     def __init__(
@@ -135,6 +138,7 @@ class Server:
         self.grpc_doors = build_grpc_doors(config, self._shared)
         self.tls = ServerTls(config, self.node.clock)
         self.node.ticker.every_second.append(self.tls.every_second)
+        self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls)
         if predecessor is not None and engine is not None:
             await predecessor.inherit(engine)
         await self.node.start()
@@ -145,6 +149,8 @@ class Server:
             tls = self.tls.context_of(door.name)
             await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
+        for quic_door in self.quic_doors:
+            await quic_door.start(waits=predecessor is not None)
         for grpc_door in self.grpc_doors:
             await grpc_door.listener.start(grpc_door.address, grpc_door.port)
             logger.info("listening", listener=grpc_door.name, address=grpc_door.address or "*", port=grpc_door.port)
@@ -216,6 +222,8 @@ class Server:
             door.listener.serve(routes, app)
         for grpc_door in self.grpc_doors:
             grpc_door.reconfigure(config)
+        for quic_door in self.quic_doors:
+            quic_door.reconfigure(config)
         self.tls.reload(config)
         self._loaded = msgspec.structs.replace(loaded, config=config)
         self._tell_weaknesses()
@@ -241,9 +249,13 @@ class Server:
             async with asyncio.timeout(settings.timeout):
                 for door in self.doors:
                     door.listener.stop_accepting()
+                for quic_door in self.quic_doors:
+                    quic_door.listener.stop_accepting()
                 for grpc_door in self.grpc_doors:
                     calls.append(asyncio.ensure_future(grpc_door.listener.stop(drain + GRPC_GRACE_SECONDS)))
                 await disconnect_clients(self.node, drain, settings.timeout / 2)
+                for quic_door in self.quic_doors:
+                    await quic_door.listener.close()
                 for door in self.doors:
                     await door.listener.close()
                 await asyncio.gather(*calls)

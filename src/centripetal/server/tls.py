@@ -13,6 +13,7 @@ import structlog
 
 from ..config import Config, ConfigError
 from ..interfaces import Clock
+from ..model.certificates import Certificates
 from ..model.tls import TlsSettings
 from ..transports.addresses import split_address
 from ..transports.settings import AutocertSettings
@@ -88,6 +89,16 @@ class ServerTls:
         """Ends it."""
         if self._autocert is not None:
             await self._autocert.stop()
+
+    def certificates_of(self, door: str) -> Certificates:
+        """Returns what new connections of a listener get at this moment, which has certificates of files or options.
+
+        Args:
+            door: `external` or `internal`.
+        """
+        tls = self._by_door[door]
+        assert isinstance(tls, ListenerTls)
+        return tls.certificates
 
     def reload(self, config: Config) -> None:
         """Reads the certificates anew that are in files, from where a configuration says now."""

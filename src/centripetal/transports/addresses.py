@@ -7,7 +7,11 @@ import asyncio
 
 def remote_address(transport: asyncio.BaseTransport) -> str:
     """Returns `host:port` of a connection's peer, IPv6 hosts in brackets; empty for Unix sockets."""
-    peer = transport.get_extra_info("peername")
+    return address_text(transport.get_extra_info("peername"))
+
+
+def address_text(peer: object) -> str:
+    """Returns a socket address as `host:port`; empty for one that has no port."""
     if isinstance(peer, tuple) and len(peer) >= 2:
         host = str(peer[0])
         return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"

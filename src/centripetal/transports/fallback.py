@@ -42,6 +42,10 @@ class Fallback:
         self.config.load()
         self.state = ServerState()
 
+    def add_header(self, name: str, value: str) -> None:
+        """Adds a header to every response."""
+        self.state.default_headers.append((name.encode(), value.encode()))
+
 
 class FallbackProtocol(HttpToolsProtocol):
     """Serves one request of a connection of the front door.

@@ -202,6 +202,8 @@ class Http2Connection(asyncio.Protocol):
 
     def send_head(self, exchange: Exchange, fields: list[tuple[bytes, bytes]]) -> None:
         """Sends HEADERS; see Carrier."""
+        if self.listener.alternative:
+            fields = [*fields, (b"alt-svc", self.listener.alternative.encode())]
         with contextlib.suppress(ProtocolError):  # the peer has just reset the stream
             self._protocol.send_headers(exchange.stream_id, fields)
         self._output.collect()

@@ -56,6 +56,7 @@ class Listener:
     Attributes:
         connections: those that speak HTTP; upgraded ones of HTTP/1.1 have left.
         draining: responses close their connections.
+        alternative: value of `Alt-Svc` in responses, empty for none.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Listener:
         *,
         h2c: bool = False,
     ) -> None:
+        self.alternative = ""
         self.serve(routes, fallback_app)
         self.limits = limits or HttpLimits()
         self.heads = HeadReader(self.limits.headers)
@@ -131,6 +133,19 @@ class Listener:
         """Serves by these routes from the next request on; see the class."""
         self.routes = routes
         self.fallback = Fallback(fallback_app) if fallback_app is not None else None
+        if self.alternative and self.fallback is not None:
+            self.fallback.add_header("alt-svc", self.alternative)
+
+    def advertise(self, alternative: str) -> None:
+        """Tells clients in every response where else they find the server (RFC 7838).
+
+        Args:
+            alternative: value of `Alt-Svc`.
+        """
+        self.alternative = alternative
+        self.writer.constant = [f"Alt-Svc: {alternative}"]
+        if self.fallback is not None:
+            self.fallback.add_header("alt-svc", alternative)
 
     def protocol(self) -> HttpConnection | Opening:
         """Makes the protocol of a new connection."""

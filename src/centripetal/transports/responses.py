@@ -17,11 +17,16 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class ResponseWriter:
-    """Encodes responses; formats the date once a second. The AnswerWriter of HTTP/1.x."""
+    """Encodes responses; formats the date once a second. The AnswerWriter of HTTP/1.x.
 
-    __slots__ = ("_date", "_date_until")
+    Attributes:
+        constant: header lines of every response.
+    """
+
+    __slots__ = ("_date", "_date_until", "constant")
 
     def __init__(self) -> None:
+        self.constant: list[str] = []
         self._date = ""
         self._date_until = 0.0
 
@@ -78,7 +83,7 @@ class ResponseWriter:
         return self._date
 
     def _begin(self, status: int, headers: list[tuple[str, str]]) -> list[str]:
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self.date()}"]
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self.date()}", *self.constant]
         for name, value in headers:
             lines.append(f"{name}: {value}")
         return lines

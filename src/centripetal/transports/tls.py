@@ -139,6 +139,11 @@ class ListenerTls:
         self.context = front_context(lambda _connection, _host: self._current, mutual=bool(self._used.client_authority))
         self._tell("certificate_loaded")
 
+    @property
+    def certificates(self) -> Certificates:
+        """What handshakes use at this moment; another object after each change."""
+        return self._used
+
     def reload(self, settings: TlsSettings | None = None) -> None:
         """Reads the certificates anew, for handshakes from now on. Broken ones leave those in use, and are logged.
 

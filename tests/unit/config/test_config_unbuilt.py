@@ -41,9 +41,10 @@ BUILT_SECTIONS = (
     "http_server.internal_tls.",
     "http_server.tls_external",
     "http_server.tls_autocert.",
+    "http_server.http3.",
+    "webtransport.",
 )
 UNBUILT_SECTIONS = (
-    "webtransport.",
     "broker.",
     "presence_manager.",
     "controller.",

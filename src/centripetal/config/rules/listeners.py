@@ -47,6 +47,9 @@ def check_listeners(config: Config) -> None:
         raise ConfigError("http_server.http3.enabled: needs http_server.tls.enabled, and no tls_autocert")
     if server.http3.enabled and server.tls_autocert.enabled:
         raise ConfigError("http_server.http3.enabled: cannot go together with http_server.tls_autocert.enabled")
+    if server.http3.enabled and server.tls.client_ca_pem:
+        # QUIC's TLS here cannot ask for client certificates, and must not let in who has none.
+        raise ConfigError("http_server.http3.enabled: cannot go together with http_server.tls.client_ca_pem")
     if config.webtransport.enabled and not server.http3.enabled:
         raise ConfigError("webtransport.enabled: needs http_server.http3.enabled")
     for name, transport in (("websocket", config.websocket), ("uni_websocket", config.uni_websocket)):
