@@ -39,6 +39,9 @@ NO_DATA = Raw(b"")
 MAX_REASON_BYTES = 123
 """What fits into the close frame of a WebSocket."""
 
+MAX_SUBSCRIPTIONS = 4096
+"""An answer to connect with more is a failure, as is a token."""
+
 ERROR_CODES = range(100, 5000)
 DISCONNECT_CODES = range(3000, 5000)
 """Codes that clients understand; those of applications are meant to be 400–1999 and 4000–4999."""
@@ -181,6 +184,8 @@ def _overrides(override: Override | None) -> SubscriptionOverrides | None:
 
 
 def _connect(result: ConnectResult) -> ConnectAnswer:
+    if len(result.channels) + len(result.subs) > MAX_SUBSCRIPTIONS:
+        raise HookError(f"the answer has more than {MAX_SUBSCRIPTIONS} subscriptions")
     return ConnectAnswer(
         user=result.user,
         expire_at=result.expire_at,

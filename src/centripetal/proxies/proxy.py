@@ -37,9 +37,10 @@ class Proxy:
 
     Attributes:
         backend: who is asked.
+        log: takes its failures, at a bounded rate.
     """
 
-    __slots__ = ("_counters", "_event", "_labels", "_log", "_name", "backend")
+    __slots__ = ("_counters", "_event", "_labels", "_name", "backend", "log")
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Proxy:
         self._event = event
         self._name = name
         self._counters = counters
-        self._log = log
+        self.log = log
         self._labels = (backend.protocol, event.name, name)
 
     async def __call__(self, request: Any) -> Any:
@@ -69,7 +70,7 @@ class Proxy:
         except HookError as error:
             answered = True
             counters.proxy_errors[labels] += 1
-            self._log.error("proxy_failed", proxy=self._event.name, name=self._name, error=str(error))
+            self.log.error("proxy_failed", proxy=self._event.name, name=self._name, error=str(error))
             raise
         finally:
             counters.proxy_inflight[labels] -= 1

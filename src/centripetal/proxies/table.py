@@ -39,7 +39,7 @@ class ProxyTable(HookTable):
         super().__init__()
         self._http = http
         self._counters = counters
-        self._log = LimitedLogger(structlog.get_logger("centripetal.proxies"), clock, per_second=1.0, burst=10)
+        self._clock = clock
         self._proxies: dict[tuple[str, str], tuple[ProxySettings, Proxy]] = {}
         self._previous = previous
         self._channels: GrpcChannels | None = previous._channels if previous is not None else None
@@ -89,7 +89,9 @@ class ProxyTable(HookTable):
             from .grpc_backend import GrpcBackend
 
             backend = GrpcBackend(event, settings, self._grpc(settings))
-        return Proxy(event, backend, self._counters, self._log, name)
+        # One for each proxy, so that one that fails does not hide the failures of others.
+        log = LimitedLogger(structlog.get_logger("centripetal.proxies"), self._clock, per_second=1.0, burst=10)
+        return Proxy(event, backend, self._counters, log, name)
 
     def _target(self, settings: ProxySettings) -> HttpTarget:
         tls = settings.http.tls
@@ -119,6 +121,7 @@ class ProxyTable(HookTable):
 
     async def close(self) -> None:
         """Closes the connections over gRPC; those over HTTP belong to the client that all share."""
-        self._log.report_dropped()
+        for _, proxy in self._proxies.values():
+            proxy.log.report_dropped()
         if self._channels is not None:
             await self._channels.close(CLOSE_SECONDS)

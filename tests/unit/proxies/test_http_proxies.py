@@ -251,6 +251,17 @@ def test_nonsense_for_a_publish(body: bytes) -> None:
     play(scene)
 
 
+def test_a_connect_answer_with_too_many_subscriptions() -> None:
+    async def scene(context: Asking) -> None:
+        context.backend.answer({"result": {"channels": [str(number) for number in range(4000)], "subs": {"a": {}}}})
+        assert len((await context.hook(CONNECT)(ConnectEvent(caller=ANN))).channels) == 4000
+        context.backend.answer({"result": {"channels": [str(number) for number in range(4096)], "subs": {"a": {}}}})
+        with pytest.raises(HookError, match="4096"):
+            await context.hook(CONNECT)(ConnectEvent(caller=ANN))
+
+    play(scene)
+
+
 def test_texts_with_half_a_surrogate_pair_are_mended() -> None:
     async def scene(context: Asking) -> None:
         context.backend.body = b'{"result":{"data":"\\ud83d"}}'
