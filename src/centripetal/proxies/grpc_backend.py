@@ -26,6 +26,23 @@ from .settings import GRPC_SCHEME, GrpcProxySettings, ProxySettings
 SERVICE = schema.DESCRIPTOR.services_by_name["CentrifugoProxy"].full_name
 """Name on the wire."""
 
+KEEPALIVE_SECONDS = 330
+KEEPALIVE_TIMEOUT_SECONDS = 20
+"""A stream's backend that is silent for so long is pinged, and gone if it does not answer. Servers of gRPC end connections
+that ping more often than every five minutes, unless they are told to allow it."""
+
+RECONNECT_SECONDS = 0.5
+MAX_RECONNECT_SECONDS = 5
+"""Calls fail at once while a backend is gone; so often it is looked for."""
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.max_receive_message_length", MAX_BODY_BYTES),
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+    ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_SECONDS * 1000)),
+    ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_SECONDS * 1000),
+)
+
 
 class GrpcChannels:
     """Connections to backends over gRPC, shared by proxies of one endpoint with the same TLS."""
@@ -52,7 +69,7 @@ class GrpcChannels:
 
 
 def _open(target: str, tls: TlsSettings) -> grpc.aio.Channel:
-    options: list[tuple[str, Any]] = [("grpc.max_receive_message_length", MAX_BODY_BYTES)]
+    options = list(OPTIONS)
     if not tls.enabled:
         return grpc.aio.insecure_channel(target, options=options)
     if tls.server_name:

@@ -99,6 +99,8 @@ def test_names_labels_and_values_are_those_of_the_reference() -> None:
     counters.messages_sent["websocket", "push_publication"].add(100, 3)
     counters.api_errors["http", "broadcast_publish", 102] += 1
     counters.server_disconnects[3008] += 1
+    counters.proxy_errors["http", "connect", "default"] += 1
+    counters.proxy_inflight["grpc", "rpc", "mine"] += 2
     got = lines_of(metrics_of(counters))
     for line in (
         'centrifugo_node_messages_sent_count{channel_namespace="",type="publication"} 7',
@@ -126,6 +128,9 @@ def test_names_labels_and_values_are_those_of_the_reference() -> None:
         ),
         'centrifugo_api_command_errors_total{error="102",method="broadcast_publish",protocol="http"} 1',
         'centrifugo_client_num_server_disconnects{code="3008"} 1',
+        'centrifugo_proxy_errors{name="default",protocol="http",type="connect"} 1',
+        'centrifugo_proxy_inflight_requests{name="mine",protocol="grpc",type="rpc"} 2',
+        "# TYPE centrifugo_proxy_inflight_requests gauge",
         "centrifugo_node_client_connection_limit 0",
         'centrifugo_node_tags_filter_dropped_publications{channel_namespace=""} 9',
     ):
@@ -135,6 +140,7 @@ def test_names_labels_and_values_are_those_of_the_reference() -> None:
 def test_durations_come_as_histogram_and_summary() -> None:
     counters = Counters()
     counters.api_duration["http", "publish"].observe(0.02)
+    counters.proxy_duration["http", "rpc", "default"].observe(0.02)
     got = lines_of(metrics_of(counters))
     labels = 'method="publish",protocol="http"'
     for line in (
@@ -145,6 +151,8 @@ def test_durations_come_as_histogram_and_summary() -> None:
         f'centrifugo_api_command_duration_seconds_histogram_bucket{{{labels},le="10"}} 1',
         f'centrifugo_api_command_duration_seconds_histogram_bucket{{{labels},le="+Inf"}} 1',
         f"centrifugo_api_command_duration_seconds_histogram_sum{{{labels}}} 0.02",
+        'centrifugo_proxy_duration_seconds_count{name="default",protocol="http",type="rpc"} 1',
+        'centrifugo_proxy_duration_seconds_histogram_bucket{name="default",protocol="http",type="rpc",le="0.025"} 1',
         'centrifugo_client_command_duration_seconds_count{channel_namespace="",method="connect"} 0',
     ):
         assert line in got

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,7 +36,7 @@ from centripetal.interfaces.hooks import (
 from centripetal.model import ClientError, Disconnect
 from centripetal.node.counters import Counters
 from centripetal.outbound import HttpClient
-from centripetal.outbound.target import MAX_BODY_BYTES
+from centripetal.outbound.target import MAX_BODY_BYTES, MAX_CONCURRENT
 from centripetal.proxies.grpc_backend import is_metadata
 from centripetal.proxies.schema import proxy_pb2 as schema
 from centripetal.proxies.settings import GrpcProxySettings, ProxySettings
@@ -314,6 +315,50 @@ def test_a_backend_that_is_gone() -> None:
             await backend.hook(RPC, endpoint="127.0.0.1:1", timeout=1.0)(RpcEvent(caller=ANN))
 
     play(scene)
+
+
+def test_a_slow_backend_makes_its_own_callers_wait_and_nobody_else() -> None:
+    async def scene(backend: GrpcBackend) -> None:
+        backend.gate = asyncio.Event()
+        slow, other = backend.hook(RPC), backend.hook(REFRESH)
+        calls = [asyncio.ensure_future(slow(RpcEvent(caller=ANN))) for _ in range(MAX_CONCURRENT + 20)]
+        while len(backend.requests) < MAX_CONCURRENT:
+            await asyncio.sleep(0)
+        backend.script = [accepted()]
+        assert await backend.hook(SUBSCRIBE_STREAM)(STREAM) is not None
+        refreshing = asyncio.ensure_future(other(RefreshEvent(caller=ANN)))
+        while not isinstance(backend.requests[-1], schema.RefreshRequest):
+            await asyncio.sleep(0)
+        assert len(backend.requests) == MAX_CONCURRENT + 2
+        backend.gate.set()
+        assert await asyncio.gather(*calls, refreshing) == [None] * (len(calls) + 1)
+
+    play(scene)
+
+
+def test_a_backend_that_comes_back_is_asked_again() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(30), asking() as backend:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            hook = backend.hook(RPC, endpoint=f"127.0.0.1:{port}")
+            with pytest.raises(HookError):
+                await hook(RpcEvent(caller=ANN))
+            server = grpc.aio.server()
+            handlers = {"RPC": backend.handler("RPC")}
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+            server.add_insecure_port(f"127.0.0.1:{port}")
+            await server.start()
+            while True:
+                try:
+                    await hook(RpcEvent(caller=ANN))
+                    break
+                except HookError:
+                    await asyncio.sleep(0.01)  # it is looked for after a while, not at each call
+            await server.stop(0)
+
+    asyncio.run(run())
 
 
 STREAM = SubscribeStreamEvent(caller=ANN, channel="feed:x", data=b"1")

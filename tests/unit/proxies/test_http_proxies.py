@@ -28,7 +28,7 @@ from centripetal.interfaces.hooks import (
     SubscribeEvent,
 )
 from centripetal.model import ClientError, Disconnect
-from centripetal.outbound.target import MAX_BODY_BYTES
+from centripetal.outbound.target import MAX_BODY_BYTES, MAX_CONCURRENT
 from centripetal.proxies.settings import (
     HttpProxySettings,
     StatusTransform,
@@ -316,6 +316,26 @@ def test_a_late_answer_and_a_caller_that_leaves() -> None:
         while context.backend.running:  # the backend notices
             await asyncio.sleep(0)
         assert context.counters.proxy_duration["http", "rpc", "default"].count == 1
+
+    play(scene)
+
+
+def test_a_slow_backend_makes_its_own_callers_wait_and_nobody_else() -> None:
+    async def scene(context: Asking) -> None:
+        async with asking() as quick:
+            context.backend.gate = asyncio.Event()
+            slow = context.hook(RPC)
+            calls = [asyncio.ensure_future(slow(RPC_EVENT)) for _ in range(MAX_CONCURRENT + 20)]
+            while context.backend.running < MAX_CONCURRENT:
+                await asyncio.sleep(0)
+            for _ in range(20):
+                assert await quick.hook(RPC)(RPC_EVENT) is None
+            assert context.backend.running == MAX_CONCURRENT  # the others have not been sent
+            calls[-1].cancel()
+            context.backend.gate.set()
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert answers[:-1] == [None] * (len(calls) - 1)
+            assert len(context.backend.calls) == len(calls) - 1
 
     play(scene)
 
