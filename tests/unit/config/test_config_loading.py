@@ -59,6 +59,10 @@ def test_flag_beats_environment_beats_file_beats_default(
     assert not loaded.unknown_environment
 
 
+def test_options_of_sockjs_which_is_gone_are_unknown(tmp_path: Path) -> None:
+    assert load(written(tmp_path, {"sockjs": {"enabled": True}}), environ={}).unknown_keys == ("sockjs",)
+
+
 def test_keys_have_any_case_and_unknown_ones_are_told_with_their_path(tmp_path: Path) -> None:
     content = {
         "CLIENT": {"Ping_Interval": "9s", "Unknown": 1},
