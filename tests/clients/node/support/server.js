@@ -13,8 +13,9 @@ const STOP_LIMIT_MS = 10_000;
 
 /** A running server. Make one with startServer(). */
 class Server {
-  constructor(port, child, folder, { apiKey, secret, token }) {
+  constructor(port, child, folder, { apiPort = port, apiKey, secret, token }) {
     this.port = port;
+    this.apiPort = apiPort;
     this.child = child;
     this.folder = folder;
     this.apiKey = apiKey;
@@ -28,7 +29,7 @@ class Server {
 
   /** Calls a method of the server API and returns its result; throws on any error. */
   async api(method, params) {
-    const response = await fetch(`http://127.0.0.1:${this.port}/api/${method}`, {
+    const response = await fetch(`http://127.0.0.1:${this.apiPort}/api/${method}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', 'X-API-Key': this.apiKey },
       body: JSON.stringify(params),
@@ -73,6 +74,7 @@ export async function startServer(overlay = {}) {
   const internalPort = Number(config.http_server.internal_port || port);
   const { child } = await run(['-c', file], internalPort, folder);
   return new Server(port, child, folder, {
+    apiPort: config.http_api.external ? port : internalPort,
     apiKey: config.http_api.key,
     secret: config.client.token.hmac_secret_key,
   });

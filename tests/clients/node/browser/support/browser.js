@@ -44,10 +44,11 @@ class Browser {
   /**
    * Opens the page with a profile of its own.
    *
+   * @param {object} profile options of the profile
    * @returns {{page: object, events: Events}} the page, and what it tells.
    */
-  async open(test, address = `${this.origin()}/index.html`) {
-    const context = await this.browser.newContext();
+  async open(test, address = `${this.origin()}/index.html`, profile = {}) {
+    const context = await this.browser.newContext(profile);
     test.after(() => context.close());
     const emitter = new EventEmitter();
     emitter.on('error', () => {}); // or an event of this name would be thrown

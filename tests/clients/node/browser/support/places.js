@@ -33,3 +33,11 @@ export function brokenLadder(port, broken) {
 export function emulation(port) {
   return { emulationEndpoint: `http://127.0.0.1:${port}/emulation` };
 }
+
+/** The same transports over TLS. */
+export function secure(transports) {
+  return transports.map(({ transport, endpoint }) => ({
+    transport,
+    endpoint: endpoint.replace('ws://', 'wss://').replace('http://', 'https://'),
+  }));
+}
