@@ -2,6 +2,7 @@
 
 from .broker import Broker, BrokerError, BrokerEvents, HistoryFilter, PublishOptions, PublishResult
 from .clock import Clock, SystemClock
+from .controller import ControlEvents, Controller
 from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
 from .map_broker import (
     MapBroker,
@@ -33,6 +34,8 @@ __all__ = [
     "Caller",
     "Clock",
     "ConnectionClaims",
+    "ControlEvents",
+    "Controller",
     "Encoding",
     "Forwarded",
     "HistoryFilter",

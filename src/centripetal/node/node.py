@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from ..fanout.hub import Channel, Hub
@@ -14,6 +16,7 @@ from ..fanout.outbox import Flusher, Outbox
 from ..interfaces import (
     Broker,
     Clock,
+    Controller,
     HistoryFilter,
     Hooks,
     HookTable,
@@ -27,9 +30,11 @@ from ..interfaces import (
 )
 from ..model import ClientInfo, Disconnect, Publication, StreamPosition
 from ..model.errors import DISCONNECT_INAPPROPRIATE_PROTOCOL
+from . import control
+from .cluster import Cluster
 from .counters import Counters
 from .delivery import Delivery, encode_publication
-from .info import NodeInfo
+from .info import NodeInfo, merge_groups
 from .interest import Interest
 from .limited_log import LimitedLogger
 from .namespaces import Namespaces
@@ -37,6 +42,7 @@ from .patterns import compile_pattern
 from .positions import Positions
 from .registry import Registry
 from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
+from .steering import carry_out, carry_out_told
 from .ticker import Ticker
 
 CLIENTS_A_SLICE = 100
@@ -44,6 +50,8 @@ CLIENTS_A_SLICE = 100
 
 CHANNELS_A_SLICE = 1000
 """So many channel names are matched in one go: at most four milliseconds."""
+
+_decode_channels = msgspec.msgpack.Decoder(dict[str, int]).decode
 
 
 class Node:
@@ -61,6 +69,7 @@ class Node:
         flusher: writes outboxes once a turn.
         ticker: the timing wheel of the connections.
         counters: for metrics.
+        cluster: the other nodes, None for a node alone.
         client_log: for what clients cause, at a bounded rate.
         stopping: new connections are refused.
     """
@@ -77,6 +86,8 @@ class Node:
         tokens: TokenVerifier | None = None,
         hooks: Hooks | None = None,
         clock: Clock | None = None,
+        controller: Controller | None = None,
+        group: str = "",
         version: str = "0.0.0",
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
@@ -114,6 +125,14 @@ class Node:
         self.node_info = NodeInfo(self)
         self.stopping = False
         broker.bind(self.delivery)
+        self.cluster = self._join(controller, group) if controller is not None else None
+
+    def _join(self, controller: Controller, group: str) -> Cluster:
+        describe, told = self.node_info.describe, partial(carry_out_told, self.registry)
+        cluster = Cluster(self.id, controller, self.clock, self.counters, describe, told, group)
+        cluster.handlers["channels"] = self._answer_channels
+        self.ticker.every_second.append(cluster.every_second)
+        return cluster
 
     def reconfigure(
         self, client: ClientSettings, channel: ChannelSettings, rpc: RpcSettings, tokens: TokenVerifier | None
@@ -134,11 +153,15 @@ class Node:
         """
         await self.broker.start()
         await self.presence_manager.start()
+        if self.cluster is not None:
+            await self.cluster.start()
         self.ticker.start()
 
     async def stop(self) -> None:
         """Stops both; connections must be gone by now."""
         self.ticker.stop()
+        if self.cluster is not None:
+            await self.cluster.stop()
         await self.presence_manager.stop()
         await self.broker.stop()
 
@@ -259,24 +282,29 @@ class Node:
         Raises:
             ClientError: 102, unknown namespace; 105, already subscribed; 110, expired already.
         """
-        for connection in self.registry.of_user(user, client, session):
-            await connection.subscribe_by_server(
-                channel, expire_at=expire_at, info=info, data=data, recover_since=recover_since, overrides=overrides
+        await self._steer(
+            control.SubscribeUser(
+                sender=self.id, user=user, channel=channel, client=client, session=session, expire_at=expire_at,
+                info=info, data=data, recover_since=recover_since, overrides=overrides,
             )
+        )  # fmt: skip
 
     async def unsubscribe_user(self, user: str, channel: str, *, client: str = "", session: str = "") -> None:
         """Ends a subscription of a user's connections, all of them with an empty channel (API method `unsubscribe`)."""
-        for connection in self.registry.of_user(user, client, session):
-            await connection.unsubscribe_by_server(channel)
+        await self._steer(
+            control.UnsubscribeUser(sender=self.id, user=user, channel=channel, client=client, session=session)
+        )
 
     async def disconnect_user(
         self, user: str, disconnect: Disconnect, *, client: str = "", session: str = "", whitelist: Sequence[str] = ()
     ) -> None:
         """Ends a user's connections, but for the ids in the whitelist (API method `disconnect`)."""
-        spared = set(whitelist)
-        for connection in self.registry.of_user(user, client, session):
-            if connection.id not in spared:
-                connection.disconnect(disconnect)
+        await self._steer(
+            control.DisconnectUser(
+                sender=self.id, user=user, code=disconnect.code, reason=disconnect.reason, client=client,
+                session=session, whitelist=list(whitelist),
+            )
+        )  # fmt: skip
 
     async def refresh_user(
         self,
@@ -296,8 +324,17 @@ class Node:
             expire_at: Unix seconds of the new expiry, 0 for none.
             info: replaces the connection info.
         """
-        for connection in self.registry.of_user(user, client, session):
-            connection.refresh_by_server(expired=expired, expire_at=expire_at, info=info)
+        await self._steer(
+            control.RefreshUser(
+                sender=self.id, user=user, client=client, session=session, expired=expired, expire_at=expire_at,
+                info=info,
+            )
+        )  # fmt: skip
+
+    async def _steer(self, message: control.AnyMessage) -> None:
+        await carry_out(self.registry, message)
+        if self.cluster is not None:
+            await self.cluster.tell(message)
 
     async def channels(self, pattern: str = "") -> dict[str, int]:
         """Returns the channels with subscribers and how many each has.
@@ -309,6 +346,15 @@ class Node:
             PatternError: the glob is broken.
         """
         matches = compile_pattern(pattern) if pattern else None
+        found = await self._own_channels(matches)
+        if self.cluster is not None:
+            answers = await self.cluster.ask("channels", pattern.encode())
+            for answer in answers.values():
+                for name, count in _decode_channels(answer).items():
+                    found[name] = found.get(name, 0) + count
+        return found
+
+    async def _own_channels(self, matches: Callable[[str], bool] | None) -> dict[str, int]:
         found: dict[str, int] = {}
         for number, (name, channel) in enumerate(list(self.hub.channels.items()), 1):
             if channel.num_live and (matches is None or matches(name)):
@@ -317,9 +363,14 @@ class Node:
                 await asyncio.sleep(0)
         return found
 
+    async def _answer_channels(self, pattern: bytes) -> bytes:
+        matches = compile_pattern(pattern.decode()) if pattern else None
+        return msgspec.msgpack.encode(await self._own_channels(matches))
+
     async def info(self) -> list[dict[str, object]]:
         """Returns a description of each node, in the wire names of `NodeResult`."""
-        return [self.node_info.describe()]
+        own = self.node_info.describe()
+        return [own] if self.cluster is None else merge_groups(self.cluster, own)
 
     @property
     def num_clients(self) -> int:

@@ -3,7 +3,8 @@
 from .heir import Heir, HeirError
 from .host import Host
 from .methods import VERSION
-from .remote import LocalBroker, LocalMapBroker, LocalPresenceManager, Remote
+from .post import Post
+from .remote import LocalBroker, LocalController, LocalMapBroker, LocalPresenceManager, Remote
 from .switch import Switch, SwitchedBroker, SwitchedMapBroker, SwitchedPresenceManager
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "HeirError",
     "Host",
     "LocalBroker",
+    "LocalController",
     "LocalMapBroker",
     "LocalPresenceManager",
+    "Post",
     "Remote",
     "Switch",
     "SwitchedBroker",

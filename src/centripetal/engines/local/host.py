@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from ...interfaces import BrokerEvents
 from ...model import ClientInfo, Publication, StreamPosition
 from ...node.eager import run_eagerly
 from .link import Link, LinkError, frame
@@ -23,7 +22,7 @@ class Host:
     """Serves engines to the processes that are linked to it.
 
     Args:
-        targets: what is served, by name: `broker`, `presence`, `map_broker`. Their coroutines may suspend.
+        targets: what is served, by name: `broker`, `presence`, `map_broker`, `controller`, `heir`. Their coroutines may suspend.
 
     Attributes:
         guests: the links.
@@ -33,7 +32,7 @@ class Host:
     def __init__(self, targets: Mapping[str, Any]) -> None:
         self.targets = targets
         self.guests: set[Guest] = set()
-        self.events = {target: Distribution(target) for target in ("broker", "map_broker") if target in targets}
+        self.events = {target: Distribution(target) for target in ("broker", "map_broker", "controller") if target in targets}
 
     def welcome(self, left: Callable[[], None] = lambda: None) -> Link:
         """Returns the protocol of a new link.
@@ -48,7 +47,7 @@ class Distribution:
     """What a broker of the host is bound to: each event goes, encoded once, to all links that want the channel.
 
     Args:
-        target: `broker` or `map_broker`.
+        target: `broker`, `map_broker` or `controller`.
 
     Attributes:
         own: the host process's own node, if it has one.
@@ -60,7 +59,7 @@ class Distribution:
         self.interested: dict[str, set[Guest]] = {}
         self._events = {name: event.number for (owner, name), event in EVENT_OF.items() if owner == target}
 
-    def bind(self, own: BrokerEvents | None) -> None:
+    def bind(self, own: Any) -> None:
         """Tells where events go in this process."""
         self.own = own
 
@@ -86,6 +85,10 @@ class Distribution:
     def on_state_lost(self, channel: str) -> None:
         """Distributes that a map's keys went at once."""
         self._tell("on_state_lost", channel)
+
+    def on_control(self, address: str, message: bytes) -> None:
+        """Distributes a message between nodes."""
+        self._tell("on_control", address, message)
 
     def _tell(self, name: str, channel: str, *details: Any) -> None:
         if self.own is not None:

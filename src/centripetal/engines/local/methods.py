@@ -14,8 +14,17 @@ from typing import Any
 
 import msgspec
 
-from ...interfaces import Broker, BrokerError, MapBroker, MapBrokerEvents, PresenceError, PresenceManager
+from ...interfaces import (
+    Broker,
+    BrokerError,
+    ControlEvents,
+    MapBroker,
+    MapBrokerEvents,
+    PresenceError,
+    PresenceManager,
+)
 from .heir import HeirError, HeirMethods
+from .post import PostMethods
 
 RESULT, FAILURE = 0, 1
 """Kinds of answers."""
@@ -29,7 +38,7 @@ class Call:
 
     Attributes:
         number: its place in the table.
-        target: `broker`, `presence`, `map_broker` or `heir`: what has the method, or what tells of the event.
+        target: `broker`, `presence`, `map_broker`, `controller` or `heir`: what has the method, or what tells of the event.
         name: of the method.
         decode_arguments: makes a tuple of MessagePack; raises msgspec.DecodeError, which covers wrong types.
         decode_result: makes the result.
@@ -67,6 +76,7 @@ METHODS = _table(
             "publish", "remove", "read_state", "read_stream", "count_keys", "clear", "subscribe", "unsubscribe",
         )),
         ("heir", HeirMethods, HeirError, ("restore", "begin")),
+        ("controller", PostMethods, BrokerError, ("subscribe", "send")),
     )
 )  # fmt: skip
 
@@ -74,6 +84,7 @@ EVENTS = _table(
     (
         ("broker", MapBrokerEvents, BrokerError, ("on_publication", "on_join", "on_leave")),
         ("map_broker", MapBrokerEvents, BrokerError, ("on_publication", "on_state_lost")),
+        ("controller", ControlEvents, BrokerError, ("on_control",)),
     )
 )
 

@@ -11,6 +11,7 @@ import structlog
 
 from ...interfaces import (
     BrokerEvents,
+    ControlEvents,
     HistoryFilter,
     MapBrokerEvents,
     MapPublishOptions,
@@ -49,7 +50,7 @@ class Remote:
         self._pending: dict[int, Pending] = {}
         self._last_id = 0
 
-    def bind(self, target: str, events: BrokerEvents) -> None:
+    def bind(self, target: str, events: BrokerEvents | ControlEvents) -> None:
         """Tells where the events of a broker go."""
         self._events[target] = events
 
@@ -255,3 +256,30 @@ class LocalMapBroker:
     async def clear(self, channel: str) -> None:
         """Drops state and stream."""
         await self._remote.call(_CLEAR, channel)
+
+
+_POST_SUBSCRIBE = METHOD_OF["controller", "subscribe"]
+_SEND = METHOD_OF["controller", "send"]
+
+
+class LocalController:
+    """Messages between the processes of a machine; implements `interfaces.Controller`."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def bind(self, events: ControlEvents) -> None:
+        """Tells where messages go."""
+        self._remote.bind("controller", events)
+
+    async def start(self, node: str) -> None:
+        """Asks for what goes to this node and to all."""
+        await self._remote.call(_POST_SUBSCRIBE, node)
+        await self._remote.call(_POST_SUBSCRIBE, "")
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def send(self, address: str, message: bytes) -> None:
+        """Sends a message."""
+        await self._remote.call(_SEND, address, message)
