@@ -39,6 +39,7 @@ from centripetal.protocol.websocket.messages import MessageLimits, MessageParser
 from centripetal.testing import ManualClock
 from centripetal.transports.heads import BadHead, parse_head
 
+from . import backends
 from .http2 import Http2Connections, seeds
 from .mutation import split
 
@@ -347,6 +348,8 @@ def make_targets() -> list[Target]:
             lambda data, chance: decompress_gzip(data, 40_000),
             (BadResponse, TooLarge),
         ),
+        Target("JSON of backends", backends.SEEDS, backends.json_feed(), backends.DOCUMENTED),
+        Target("Protobuf of backends", backends.MESSAGES, backends.protobuf_feed(), backends.DOCUMENTED),
         Target("a JSON connection", [*lines, b"\n".join(lines[1:])], Connections("json", connect).feed, ()),
         Target("an HTTP/2 connection", seeds(), Http2Connections().feed, ()),
         Target("a Protobuf connection", protobuf, Connections("protobuf", binary_connect).feed, ()),

@@ -11,6 +11,12 @@ from .settings import ProxySettings
 
 _NOT_FIELDS = ("caller", "bidirectional")
 
+OF_ONE_CONNECTION = frozenset(
+    ("accept-encoding", "connection", "content-encoding", "content-length", "expect", "host", "keep-alive",
+     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+)  # fmt: skip
+"""Headers that are about the client's connection or body; on the request to the backend they would be wrong."""
+
 
 class RequestFields:
     """Makes the fields of one event's requests to one backend, named as on the wire, zero values left out."""
@@ -51,9 +57,10 @@ class Forwarder:
     def __init__(self, settings: ProxySettings, standing: dict[str, str]) -> None:
         """Takes `http_headers`, `grpc_metadata`, `emulated_headers`, and the values that are sent always."""
         self.wanted = Forwarding(
-            frozenset(name.lower() for name in settings.http_headers),
-            frozenset(name.lower() for name in settings.grpc_metadata),
-            frozenset(name.lower() for name in settings.emulated_headers),
+            *(
+                frozenset(name.lower() for name in names) - OF_ONE_CONNECTION
+                for names in (settings.http_headers, settings.grpc_metadata, settings.emulated_headers)
+            )
         )
         self._standing = {name.lower(): value for name, value in standing.items()}
 

@@ -21,6 +21,7 @@ from centripetal.interfaces.hooks import (
     SUBSCRIBE,
     CacheEmptyEvent,
     ConnectEvent,
+    Forwarded,
     PublishEvent,
     RefreshEvent,
     RpcEvent,
@@ -101,6 +102,31 @@ def test_binary_encoding_meta_and_headers() -> None:
         assert body["meta"] == {"org": 7}
         seen = context.backend.seen
         assert (seen["x-tenant"], seen["x-static"], seen["x-emulated"]) == ("acme", "fixed", "e")
+
+    play(scene)
+
+
+def test_headers_about_the_clients_own_connection_are_not_forwarded() -> None:
+    async def scene(context: Asking) -> None:
+        names = ("Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding", "Content-Type", "Cookie")
+        forwarded = Forwarded({name.lower(): "1" for name in names}, {}, {"content-length": "7", "x-a": "ü"})
+        hook = context.hook(RPC, http_headers=names, emulated_headers=("Content-Length", "X-A"))
+        await hook(RpcEvent(caller=Caller(client="c1", forwarded=forwarded), data=b"1"))
+        seen = context.backend.seen
+        assert (seen["cookie"], seen["content-type"], seen["x-a"]) == ("1", "application/json", "ü")
+        assert seen["host"].startswith("127.0.0.1:") and seen["accept-encoding"] == "gzip"
+        assert context.backend.calls[0]["data"] == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\x00b"])
+def test_values_that_would_break_out_of_a_header_fail_the_call(value: str) -> None:
+    async def scene(context: Asking) -> None:
+        hook = context.hook(RPC, emulated_headers=("X-A",))
+        with pytest.raises(HookError):
+            await hook(RpcEvent(caller=Caller(client="c1", forwarded=Forwarded({}, {}, {"x-a": value}))))
+        assert context.backend.calls == []
 
     play(scene)
 
