@@ -57,7 +57,7 @@ clients-python: $(DEVELOPMENT)
 clients-node: $(INSTALLED) $(NODE_MODULES)
 	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm test --silent
 
-clients-browser: $(INSTALLED) $(NODE_MODULES)
+clients-browser: $(DEVELOPMENT) $(NODE_MODULES)
 	tests/clients/node/browser/provide
 	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" npm run test:browser --silent
 
