@@ -8,6 +8,7 @@ from typing import Protocol
 from ..interfaces import HistoryFilter, PresenceStats, PublishOptions, PublishResult, SubscriptionOverrides
 from ..model import ClientInfo, Disconnect, Publication, StreamPosition
 from ..node.counters import Counters
+from ..node.maps import Maps
 from ..node.settings import ChannelOptions
 
 
@@ -28,6 +29,10 @@ class ApiNode(Protocol):
     @property
     def counters(self) -> Counters:
         """Where calls are counted."""
+
+    @property
+    def maps(self) -> Maps:
+        """Keyed state of channels."""
 
     def history_meta_ttl_seconds(self, options: ChannelOptions) -> float:
         """Returns how long offset and epoch of such a channel are kept."""

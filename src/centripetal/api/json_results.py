@@ -17,6 +17,7 @@ from .results import (
     BroadcastResult,
     ChannelsResult,
     HistoryResult,
+    MapReadResult,
     PresenceResult,
     PublishResult,
     Result,
@@ -73,6 +74,42 @@ def _publication_json(publication: Publication) -> bytes:
     )
 
 
+class _MapEntry(msgspec.Struct, omit_defaults=True, gc=False):
+    key: str = ""
+    data: Raw | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
+    offset: int = 0
+    score: int = 0
+    removed: bool = False
+    time: int = 0
+
+
+def _map_entry_json(entry: Publication) -> bytes:
+    return _encode(
+        _MapEntry(
+            entry.key,
+            _embedded(entry.data),
+            entry.tags or UNSET,
+            entry.offset,
+            entry.score,
+            entry.removed,
+            entry.time_ms,
+        )
+    )
+
+
+async def _map_read_json(result: MapReadResult) -> bytes:
+    parts = []
+    if result.entries:
+        parts.append(b'"entries":[%b]' % await _joined(result.entries, _map_entry_json))
+    if result.offset:
+        parts.append(b'"offset":%d' % result.offset)
+    for name, text in ((b"epoch", result.epoch), (b"cursor", result.cursor)):
+        if text:
+            parts.append(b'"%b":%b' % (name, _encode(text)))
+    return b"{%b}" % b",".join(parts)
+
+
 def _presence_json(entry: tuple[str, ClientInfo]) -> bytes:
     return b"%b:%b" % (_encode(entry[0]), _encode(_client_info(entry[1])))
 
@@ -112,6 +149,8 @@ async def encode_result(result: Result) -> bytes:
     if isinstance(result, HistoryResult):
         publications = await _joined(result.publications, _publication_json)
         return b'{"publications":[%b],"epoch":%b,"offset":%d}' % (publications, _encode(result.epoch), result.offset)
+    if isinstance(result, MapReadResult):
+        return await _map_read_json(result)
     if isinstance(result, PresenceResult):
         return b'{"presence":{%b}}' % await _joined(result.presence.items(), _presence_json)
     if isinstance(result, ChannelsResult):

@@ -161,6 +161,73 @@ class InfoRequest(Request):
     """Asks about the nodes."""
 
 
+class MapPublishRequest(Request):
+    """Writes a key of a map.
+
+    Attributes:
+        channel, key: which.
+        data: its value as JSON text.
+        b64data: the value in Base64; counts instead of data when it is not empty.
+        tags: string pairs stored with the key.
+        idempotency_key: a second write or removal with it gives the first one's result.
+        delta: subscribers may get a patch.
+        version: write only if it is above the key's version; 0 for always. Needs a map with a stream.
+        version_epoch: versions of different epochs are not compared.
+        key_mode: `if_new`, `if_exists`, or empty to write in any case.
+        stream_data, b64stream_data, score: part of the schema and without effect, as in the reference.
+    """
+
+    channel: str | None = ""
+    key: str | None = ""
+    data: Raw = Raw()
+    b64data: str | None = ""
+    tags: dict[str, str | None] | None = None
+    idempotency_key: str | None = ""
+    delta: bool | None = False
+    version: Uint64 | None = 0
+    version_epoch: str | None = ""
+    key_mode: str | None = ""
+    stream_data: Raw = Raw()
+    b64stream_data: str | None = ""
+    score: Int64 | None = 0
+
+
+class MapRemoveRequest(Request):
+    """Removes a key of a map."""
+
+    channel: str | None = ""
+    key: str | None = ""
+    idempotency_key: str | None = ""
+
+
+class MapReadStateRequest(ChannelRequest):
+    """Reads a page of a map's state: limit 0 gives its position only, a negative one everything.
+
+    Attributes:
+        cursor: from the page before; empty for the first.
+        limit: keys of a page.
+        key: reads this key only.
+        asc: lowest score first, in an ordered map.
+        revision_offset, revision_epoch: the read fails unless the map is still in this epoch.
+    """
+
+    cursor: str | None = ""
+    limit: Int32 | None = 0
+    key: str | None = ""
+    asc: bool | None = False
+    revision_offset: Uint64 | None = 0
+    revision_epoch: str | None = ""
+
+
+class MapReadStreamRequest(ChannelRequest):
+    """Reads a map's changes: limit 0 gives its position only, a negative one everything."""
+
+    since_offset: Uint64 | None = 0
+    since_epoch: str | None = ""
+    limit: Int32 | None = 0
+    reverse: bool | None = False
+
+
 class RpcRequest(Request):
     """Calls an extension (wire name `RPCRequest`)."""
 

@@ -58,5 +58,33 @@ class ChannelsResult(Result, frozen=True):
     channels: dict[str, int]
 
 
+class MapChangeResult(Result, frozen=True, gc=False, omit_defaults=True):
+    """What became of a write or removal (wire names `MapPublishResult`, `MapRemoveResult`)."""
+
+    offset: int = 0
+    epoch: str = ""
+    suppressed: bool = False
+    suppress_reason: str = ""
+
+
+class MapReadResult(Result, frozen=True):
+    """Entries or changes of a map, and where it stands (wire names `MapReadStateResult`, `MapReadStreamResult`).
+
+    Attributes:
+        cursor: asks for the next page of a state; empty at its end and for changes.
+    """
+
+    entries: list[Publication]
+    offset: int
+    epoch: str
+    cursor: str = ""
+
+
+class MapStatsResult(Result, frozen=True, gc=False, omit_defaults=True):
+    """How many keys a map has."""
+
+    num_keys: int = 0
+
+
 EMPTY = Result()
 """The result of methods that return nothing."""

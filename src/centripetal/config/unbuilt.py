@@ -18,7 +18,7 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"engine\.type|engine\.redis\..*", "the Redis engine"),
     (r"broker\..*", "a broker apart from the engine"),
     (r"presence_manager\..*", "a presence manager apart from the engine"),
-    (r"map_broker\..*", "map brokers"),
+    (r"map_broker\..*", "a map broker apart from the engine"),
     (r"controller\..*", "controllers"),
     (r"channel\.proxy\.(?:map_publish|map_remove)\..*", "proxies of maps"),
     (r"channel\.(?:without_namespace|namespaces\[\])\.map\.(?:publish|remove)_proxy_(?:enabled|name)", "proxies of maps"),
@@ -35,8 +35,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
 )
 """Expressions for whole option paths, with the name of the missing feature."""
 
-_STREAM_TYPES = ("", "stream")
-_MAP_TYPES = ("map", "map_clients", "map_users")
 _SUBSCRIPTION_TYPE = re.compile(r"channel\.(?:without_namespace|namespaces\[\])\.subscription_type")
 _PATTERNS = tuple((re.compile(pattern), feature) for pattern, feature in UNBUILT)
 _INDEX = re.compile(r"\[\d+\]")
@@ -55,26 +53,9 @@ def refuse_unbuilt(config: Config) -> None:
             raise ConfigError(f"{path}: {shown} cannot be used: this version does not have {feature} yet")
 
 
-def closed_channels(config: Config) -> list[str]:
-    """Returns a warning for each namespace of map subscriptions, which this version does not have yet.
-
-    Such a namespace may be declared, so that a configuration need not be taken apart; its channels refuse subscribers
-    and publications with the documented errors.
-    """
-    namespaces = (("without_namespace", config.channel.without_namespace),) + tuple(
-        (namespace.name, namespace) for namespace in config.channel.namespaces
-    )
-    return [
-        f"{name}: subscription_type {options.subscription_type}: this version does not have map subscriptions yet, "
-        "so these channels take neither subscribers nor publications"
-        for name, options in namespaces
-        if options.subscription_type in _MAP_TYPES
-    ]
-
-
 def _feature(path: str, value: object) -> str:
     if _SUBSCRIPTION_TYPE.fullmatch(path):
-        return "" if value in _STREAM_TYPES or value in _MAP_TYPES else "shared poll subscriptions"
+        return "shared poll subscriptions" if value == "shared_poll" else ""
     return next((feature for pattern, feature in _PATTERNS if pattern.fullmatch(path)), "")
 
 

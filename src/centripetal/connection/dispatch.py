@@ -29,7 +29,7 @@ from .refresh import refresh
 from .rpc import rpc, send
 from .state import CONNECTED, NEW
 from .sub_refresh import sub_refresh
-from .subscribe import subscribe
+from .subscription_types import subscribe_by_type
 from .unsubscribe import unsubscribe
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Handler = Callable[["Client", Any, int], Awaitable[None]]
 
 HANDLERS: dict[str, Handler] = {
     "connect": connect,
-    "subscribe": subscribe,
+    "subscribe": subscribe_by_type,
     "unsubscribe": unsubscribe,
     "publish": publish,
     "presence": presence,

@@ -13,13 +13,15 @@ from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
     DISCONNECT_EXPIRED,
     DISCONNECT_NO_PONG,
+    DISCONNECT_SLOW,
     DISCONNECT_STALE,
     DISCONNECT_WRITE_ERROR,
 )
-from . import renewal
+from . import map_presence, renewal
+from .paging import Paging
 from .state import CLOSED
-from .subscription import BEING_REFRESHED, PRESENCE, Subscription
-from .unsubscribe import run_in_background
+from .subscription import BEING_REFRESHED, MIRRORED, PRESENCE, Subscription
+from .unsubscribe import remove_presence_later, run_in_background
 
 if TYPE_CHECKING:
     from .client import Client
@@ -34,17 +36,18 @@ class Due:
         expiry: when the connection ends unless it is refreshed.
         stale: when connect must have succeeded.
         writing: when a paused peer must have taken something.
+        paging: when the first of the map subscriptions on their way must be live.
     """
 
-    __slots__ = ("expiry", "ping", "pong", "presence", "stale", "writing")
+    __slots__ = ("expiry", "paging", "ping", "pong", "presence", "stale", "writing")
 
     def __init__(self) -> None:
-        self.ping = self.pong = self.presence = self.expiry = self.stale = self.writing = 0.0
+        self.ping = self.pong = self.presence = self.expiry = self.stale = self.writing = self.paging = 0.0
 
     def earliest(self) -> float:
         """Returns the time of the next duty, 0 for none."""
         earliest = self.ping
-        for at in (self.pong, self.presence, self.expiry, self.stale, self.writing):
+        for at in (self.pong, self.presence, self.expiry, self.stale, self.writing, self.paging):
             if at and (at < earliest or not earliest):
                 earliest = at
         return earliest
@@ -108,8 +111,22 @@ def watch_subscriptions(client: Client) -> None:
 def needs_renewal(client: Client) -> bool:
     """Whether a subscription has presence to renew or may expire."""
     return any(
-        subscription.flags & PRESENCE or subscription.expire_at for subscription in client.subscriptions.values()
+        subscription.flags & (PRESENCE | MIRRORED) or subscription.expire_at for subscription in client.subscriptions.values()
     )
+
+
+def watch_paging(client: Client, deadline: float) -> None:
+    """A map subscription on its way must be live by then."""
+    due = client.due
+    if not due.paging or deadline < due.paging:
+        due.paging = deadline
+        reschedule(client)
+
+
+def next_paging(client: Client) -> float:
+    """Returns by when the first of the map subscriptions on their way must be live, 0 if there is none."""
+    deadlines = [each.deadline for each in client.subscriptions.values() if isinstance(each, Paging) and each.deadline]
+    return min(deadlines, default=0.0)
 
 
 def watch_writing(client: Client) -> None:
@@ -156,7 +173,11 @@ def perform(client: Client, now: float) -> None:
     elif 0 < due.writing <= now and not keeps_up(client):
         client.disconnect(DISCONNECT_WRITE_ERROR)
         client.transport.abort()
+    elif 0 < due.paging <= now and 0 < next_paging(client) <= now:
+        client.disconnect(DISCONNECT_SLOW)
     else:
+        if 0 < due.paging <= now:
+            due.paging = next_paging(client)
         if 0 < due.ping <= now:
             send_ping(client, now)
         if 0 < due.presence <= now:
@@ -203,8 +224,12 @@ async def renew_subscriptions(client: Client, now: float) -> None:
                 client.accompany(renewal.refresh_subscription(client, channel, subscription))
             else:
                 renewal.expire_subscription(client, channel, subscription)
-        elif subscription.flags & PRESENCE:
+            continue
+        if subscription.flags & PRESENCE:
             await renew_presence(client, channel, subscription)
+        mirrored = subscription.flags & MIRRORED and subscription.live
+        if mirrored and not await map_presence.appear(client, channel):
+            remove_presence_later(client, channel, MIRRORED)
 
 
 async def renew_presence(client: Client, channel: str, subscription: Subscription) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..fanout.hub import Channel
+from ..fanout.channel import Channel, Group
 from ..fanout.tags_filter import FilterError, TagsFilter, compile_filter
 from ..interfaces import BrokerError, PresenceError
 from ..model import ClientError, Disconnect, Publication, StreamPosition
@@ -26,10 +26,10 @@ from ..node.delivery import encode_publication
 from ..node.positions import Position
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry, SubscribeResult
-from . import duties
-from .recovery import Recovered, entries_of, extend_entries, merge_waiting, read_stream
+from . import duties, map_presence
+from .recovery import PatchBases, Recovered, entries_of, extend_entries, merge_waiting, read_stream
 from .state import CLOSED
-from .subscription import JOIN_LEAVE, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
+from .subscription import JOIN_LEAVE, MIRRORED, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
 from .unsubscribe import remove_presence_later
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Making:
         self.name = name
         self.request = request
         self.grant = grant
-        self.tags_filter = _tags_filter(request, grant) if not flags & SERVER_SIDE else None
+        self.tags_filter = tags_filter_of(request, grant) if not flags & SERVER_SIDE else None
         self.delta = request.delta == FOSSIL and FOSSIL in grant.delta_types
         self.position: StreamPosition | None = None
         self.last_offset = 0
@@ -121,9 +121,13 @@ class Making:
             self.position = found.top
             self._held = node.positions.hold(channel, found.top, grant.history_meta_ttl_seconds)
         else:
-            found, entries = Recovered(StreamPosition()), []
+            found, entries = await self._begin(channel)
         self.last_offset = found.last_offset
         self.result = self._result(found, entries)
+
+    async def _begin(self, channel: Channel) -> tuple[Recovered, list[PublicationEntry]]:
+        """Returns what a subscriber without position begins with: nothing."""
+        return Recovered(StreamPosition()), []
 
     async def _read(self, channel: Channel) -> tuple[Recovered, list[PublicationEntry]]:
         """Reads the stream until the subscriber stands where the channel's positioned subscribers do.
@@ -131,20 +135,25 @@ class Making:
         Another subscriber may have brought the channel further than what was read, or less far.
         """
         for _ in range(READS):
-            found = await read_stream(self.client.node, self.name, self.request, self.grant, self.tags_filter)
+            found = await self._find()
             self._check_wanted()
             await self.client.node.positions.reach(channel, found.top)
             self._check_wanted()
-            entries = await entries_of(self.client.encoding.codec, found.publications, self.delta)
+            bases = PatchBases()
+            entries = await entries_of(self.client.encoding.codec, found.publications, self.delta, bases)
             self._check_wanted()
             if not self._merge(found):
                 continue
             if entries and found.publications[0] is not entries[0].publication:
-                entries = []  # the cache mode keeps the newest one only
-            extend_entries(entries, found.publications, self.delta)
+                entries, bases = [], PatchBases()  # the cache mode keeps the newest one only
+            extend_entries(entries, found.publications, self.delta, bases)
             if self.client.node.positions.agrees(channel, found.top):
                 return found, entries
         raise DISCONNECT_INSUFFICIENT_STATE
+
+    async def _find(self) -> Recovered:
+        """Reads the stream once."""
+        return await read_stream(self.client.node, self.name, self.request, self.grant, self.tags_filter)
 
     def _merge(self, found: Recovered) -> bool:
         waiting = self._waiting
@@ -194,23 +203,26 @@ class Making:
             client.disconnect(DISCONNECT_INSUFFICIENT_STATE)
             return
         channel.joining.pop(client, None)
-        subscription.group = channel.add(
-            client,
-            client.encoding,
-            fossil=self.delta,
-            tags_filter=self.tags_filter,
-            positioned=self._held is not None,
-            base_offset=self.last_offset,
-        )
+        subscription.group = self._enter(channel)
         node.hub.num_live += 1
         if subscription.flags & PUSH_JOIN_LEAVE:
             channel.watch(client, client.encoding)
         node.counters.actions["add_subscription"] += 1
         node.counters.subscriptions_accepted[client.labels[0]] += 1
         node.counters.subscriptions_inflight[client.labels[0]] += 1
-        if subscription.flags & PRESENCE or subscription.expire_at:
+        if subscription.flags & (PRESENCE | MIRRORED) or subscription.expire_at:
             duties.watch_subscriptions(client)
         self._settle()
+
+    def _enter(self, channel: Channel) -> Group:
+        return channel.add(
+            self.client,
+            self.client.encoding,
+            fossil=self.delta,
+            tags_filter=self.tags_filter,
+            positioned=self._held is not None,
+            base_offset=self.last_offset,
+        )
 
     def _holds_position(self, channel: Channel) -> bool:
         """Whether the channel's positioned subscribers still stand where this one does."""
@@ -242,12 +254,15 @@ class Making:
         return True
 
     async def announce(self) -> None:
-        """Publishes the join, where the namespace wants that; after the reply and going live."""
+        """Publishes the join and appears in presence maps, where the namespace wants that; after going live."""
         if self.subscription.flags & JOIN_LEAVE and self.subscription.live:
             try:
                 await self.client.node.publish_join(self.name, self.client.info_in(self.name))
             except BrokerError:
-                return  # joins are not part of the stream; presence tells who is there
+                pass  # joins are not part of the stream; presence tells who is there
+        mirrored = self.subscription.flags & MIRRORED and self.subscription.live
+        if mirrored and not await map_presence.appear(self.client, self.name):
+            remove_presence_later(self.client, self.name, MIRRORED)
 
     def abandon(self) -> None:
         """Undoes what was done."""
@@ -275,7 +290,12 @@ class Making:
             settled.set_result(None)
 
 
-def _tags_filter(request: SubscribeRequest, grant: Grant) -> TagsFilter | None:
+def tags_filter_of(request: SubscribeRequest, grant: Grant) -> TagsFilter | None:
+    """Returns the tags filter of a request.
+
+    Raises:
+        ClientError: 107, it is not allowed or malformed.
+    """
     if request.tf is None:
         return None
     if not grant.tags_filter:

@@ -53,6 +53,32 @@ def may_publish(client: Client, channel: str, options: ChannelOptions) -> bool:
     )
 
 
+def may_publish_key(client: Client, channel: str, options: ChannelOptions) -> bool:
+    """Whether the client may write keys of a map."""
+    allowed = options.map
+    return _allows(
+        client,
+        channel,
+        allowed.allow_publish_for_client,
+        allowed.allow_publish_for_subscriber,
+        allowed.allow_publish_for_anonymous,
+        False,
+    )
+
+
+def may_remove_key(client: Client, channel: str, options: ChannelOptions) -> bool:
+    """Whether the client may remove keys of a map."""
+    allowed = options.map
+    return _allows(
+        client,
+        channel,
+        allowed.allow_remove_for_client,
+        allowed.allow_remove_for_subscriber,
+        allowed.allow_remove_for_anonymous,
+        False,
+    )
+
+
 def may_read_history(client: Client, channel: str, options: ChannelOptions, *, subscribed: bool = False) -> bool:
     """Whether the client may read the history; `subscribed` counts it as a subscriber already."""
     return _allows(

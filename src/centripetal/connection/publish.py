@@ -18,6 +18,7 @@ from ..protocol.commands import PublishRequest
 from ..protocol.results import PublishResult
 from . import streams
 from .hooks import ask_to_publish
+from .map_publish import publish_key, remove_key
 from .permissions import check_name, may_publish
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
         raise DISCONNECT_BAD_REQUEST
     options = check_name(client, channel)
     if request.type == MAP_OPERATION:
-        raise ERROR_PERMISSION_DENIED
+        await (remove_key if request.removed else publish_key)(client, request, command_id, options)
+        return
     data = bytes(request.data)
     check_publication_data(data, options.publication_data_format)
     asked = options.publish_proxy_enabled

@@ -67,7 +67,7 @@ async def read_stream(
             node.counters.recovered_publications.observe(len(found.publications))
         return found
     node.counters.actions["history_stream_top"] += 1
-    _, top = await node.broker.history(channel, HistoryFilter(), grant.history_meta_ttl_seconds)
+    _, top = await node.sources.history(channel, HistoryFilter(), grant.history_meta_ttl_seconds)
     return Recovered(top)
 
 
@@ -76,7 +76,7 @@ async def _read_missed(
 ) -> Recovered:
     limit = node.client.recovery_max_publication_limit or -1
     wanted = HistoryFilter(limit, StreamPosition(request.offset, ""))
-    missed, top = await node.broker.history(channel, wanted, grant.history_meta_ttl_seconds)
+    missed, top = await node.sources.history(channel, wanted, grant.history_meta_ttl_seconds)
     if request.epoch and request.epoch != top.epoch:
         return Recovered(top)
     # PUB/SUB may lag behind the history: never give again what the client has.
@@ -95,9 +95,9 @@ async def _read_cache(
     node: Node, channel: str, request: SubscribeRequest, grant: Grant, tags_filter: TagsFilter | None
 ) -> Recovered:
     newest_first = HistoryFilter(1, None, True)
-    latest, top = await node.broker.history(channel, newest_first, grant.history_meta_ttl_seconds)
+    latest, top = await node.sources.history(channel, newest_first, grant.history_meta_ttl_seconds)
     if not latest and grant.cache_empty_hook and await ask_to_fill(node, channel, grant.cache_empty_hook):
-        latest, top = await node.broker.history(channel, newest_first, grant.history_meta_ttl_seconds)
+        latest, top = await node.sources.history(channel, newest_first, grant.history_meta_ttl_seconds)
     has_it = request.offset > 0 and request.offset == top.offset and request.epoch == top.epoch
     if not latest:
         return Recovered(top, [], has_it)
@@ -149,13 +149,34 @@ def merge_waiting(
     return True
 
 
-async def entries_of(codec: Any, publications: list[Publication], delta: bool) -> list[PublicationEntry]:
+class PatchBases:
+    """What the patches in a list build on: the publication before, in a map the value before of the same key."""
+
+    __slots__ = ("_latest",)
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Publication] = {}
+
+    def take(self, publication: Publication) -> Publication | None:
+        """Returns what a patch of the next publication in the list builds on, None for nothing."""
+        if publication.removed:
+            self._latest.pop(publication.key, None)
+            return None
+        base = self._latest.get(publication.key)
+        self._latest[publication.key] = publication
+        return base
+
+
+async def entries_of(
+    codec: Any, publications: list[Publication], delta: bool, bases: PatchBases | None = None
+) -> list[PublicationEntry]:
     """Returns the entries of a reply, patched and encoded in slices, so that a long list does not hold the loop.
 
     Args:
         codec: of the connection.
         publications: in order.
-        delta: the first one is full, the others may be patches of the one before.
+        delta: entries are in the form for subscribers that negotiated it.
+        bases: of patches; None for none, so that all entries are whole.
 
     Raises:
         UnencodableData: the codec cannot carry one.
@@ -163,7 +184,7 @@ async def entries_of(codec: Any, publications: list[Publication], delta: bool) -
     entries: list[PublicationEntry] = []
     started = time.perf_counter()
     for number in range(len(publications)):
-        extend_entries(entries, publications, delta, number + 1)
+        extend_entries(entries, publications, delta, bases, number + 1)
         entry = entries[-1]
         entries[-1] = PublicationEntry(entry.publication, entry.fossil, entry.patch, codec.encode_entry(entry))
         if time.perf_counter() - started > SLICE_SECONDS:
@@ -173,10 +194,15 @@ async def entries_of(codec: Any, publications: list[Publication], delta: bool) -
 
 
 def extend_entries(
-    entries: list[PublicationEntry], publications: list[Publication], delta: bool, end: int | None = None
+    entries: list[PublicationEntry],
+    publications: list[Publication],
+    delta: bool,
+    bases: PatchBases | None,
+    end: int | None = None,
 ) -> None:
     """Adds the entries that a list of publications, up to `end`, has beyond those already made."""
     for number in range(len(entries), len(publications) if end is None else end):
         publication = publications[number]
-        patch = patch_between(publications[number - 1].data, publication.data) if number and delta else None
+        base = bases.take(publication) if delta and bases is not None else None
+        patch = None if base is None else patch_between(base.data, publication.data)
         entries.append(PublicationEntry(publication, fossil=delta, patch=patch))

@@ -8,7 +8,6 @@ import msgspec
 
 from ..interfaces import SubscriptionClaims, TokenExpired, TokenInvalid
 from ..model.errors import (
-    DISCONNECT_BAD_REQUEST,
     DISCONNECT_INVALID_TOKEN,
     ERROR_ALREADY_SUBSCRIBED,
     ERROR_BAD_REQUEST,
@@ -20,7 +19,7 @@ from ..model.errors import (
 from ..node.settings import ChannelOptions
 from ..protocol.commands import SubscribeRequest
 from . import streams
-from .establish import FOSSIL, Making
+from .establish import Making
 from .hooks import ask_to_subscribe, granted
 from .permissions import check_name, may_read_history, may_read_presence
 from .subscription import Grant, Subscription, grant_of
@@ -28,25 +27,23 @@ from .subscription import Grant, Subscription, grant_of
 if TYPE_CHECKING:
     from .client import Client
 
-STREAM = 0
-SHARED_POLL = 4
+STREAM, MAP, MAP_CLIENTS, MAP_USERS, SHARED_POLL = range(5)
 """Values of the subscribe request's `type`."""
+
+TYPES = {"": STREAM, "stream": STREAM, "map": MAP, "map_clients": MAP_CLIENTS, "map_users": MAP_USERS}
+"""The type that a namespace's channels need, by `subscription_type`."""
 
 
 async def subscribe(client: Client, request: SubscribeRequest, command_id: int) -> None:
-    """Handles the command `subscribe`.
+    """Handles the command `subscribe` with the type of a stream; see subscribe_by_type().
 
     Raises:
         ClientError: it is refused.
-        Disconnect: 3501, malformed; 3500, the token is for somebody or something else; 3004, the engine failed.
+        Disconnect: 3500, the token is for somebody or something else; 3004, the engine failed.
     """
     channel = request.channel
-    if not channel:
-        raise DISCONNECT_BAD_REQUEST
     if request.type == SHARED_POLL:
         raise ERROR_NOT_AVAILABLE
-    if request.delta and request.delta != FOSSIL:
-        raise DISCONNECT_BAD_REQUEST
     reserve(client, channel)
     try:
         grant = await authorize(client, request)
@@ -101,7 +98,7 @@ async def authorize(client: Client, request: SubscribeRequest) -> Grant:
     """
     channel, node = request.channel, client.node
     options = check_name(client, channel)
-    if request.type != STREAM or options.subscription_type not in ("", "stream"):
+    if request.type != TYPES.get(options.subscription_type):
         raise ERROR_PERMISSION_DENIED
     namespaces = node.namespaces
     if namespaces.is_private(channel) and not request.token:
@@ -124,6 +121,8 @@ async def authorize(client: Client, request: SubscribeRequest) -> Grant:
         return await streams.open_feed(client, request, options)
     elif not (may_subscribe(client, options) and not limited) and not node.client.insecure:
         raise ERROR_PERMISSION_DENIED
+    if not request.token and (options.map_clients_presence_channel_prefix or options.map_users_presence_channel_prefix):
+        grant = msgspec.structs.replace(grant, mirrored=True)
     return with_wishes(client, request, options, grant)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..fanout.hub import Channel, Group
+from ..fanout.channel import Channel, Group
 from ..interfaces import SubscriptionOverrides
+from ..node.namespaces import MAP_TYPES
 from ..node.settings import ChannelOptions
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ POSITIONED = 16
 CLIENT_SIDE_REFRESH = 32
 FROM_CONNECTION_TOKEN = 64
 BEING_REFRESHED = 128
+MIRRORED = 256
+REMOVES_CLIENT_KEY = 512
 """Bits of Subscription.flags."""
 
 
@@ -44,6 +47,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         client_side_refresh: the client renews an expiring subscription.
         from_connection_token: the connection token asked for it.
         cache_empty_hook: name of the hook that is told of an empty cache; empty for none.
+        mirrored: the subscriber appears in the namespace's presence maps.
+        remove_client_key: the key of a map that is the connection's id goes with the subscription.
     """
 
     presence: bool = False
@@ -62,6 +67,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     client_side_refresh: bool = True
     from_connection_token: bool = False
     cache_empty_hook: str = ""
+    mirrored: bool = False
+    remove_client_key: bool = False
 
 
 def grant_of(options: ChannelOptions, history_meta_ttl_seconds: float, overrides: SubscriptionOverrides | None) -> Grant:
@@ -90,7 +97,8 @@ def grant_of(options: ChannelOptions, history_meta_ttl_seconds: float, overrides
         cache=cache,
         auto_cache_recover=options.auto_cache_recover and recoverable and cache,
         history_meta_ttl_seconds=history_meta_ttl_seconds,
-        delta_types=tuple(options.allowed_delta_types),
+        # Deltas of a map build on its state, which only those have who read it.
+        delta_types=() if options.subscription_type in MAP_TYPES else tuple(options.allowed_delta_types),
         tags_filter=options.allow_tags_filter,
         client_side_refresh=not options.sub_refresh_proxy_enabled,
         cache_empty_hook=options.cache_empty_proxy_name if options.cache_empty_proxy_enabled else "",
@@ -134,6 +142,8 @@ class Subscription:
             | (POSITIONED if grant.positioned or grant.recoverable else 0)
             | (CLIENT_SIDE_REFRESH if grant.client_side_refresh else 0)
             | (FROM_CONNECTION_TOKEN if grant.from_connection_token else 0)
+            | (MIRRORED if grant.mirrored else 0)
+            | (REMOVES_CLIENT_KEY if grant.remove_client_key else 0)
         )
 
     @property

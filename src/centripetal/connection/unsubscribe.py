@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from ..interfaces import BrokerError, PresenceError
-from ..model import ClientInfo, Unsubscribe
-from ..model.errors import DISCONNECT_BAD_REQUEST
+from ..model import ClientError, ClientInfo, Unsubscribe
+from ..model.errors import DISCONNECT_BAD_REQUEST, forget_traceback
 from ..node.eager import run_eagerly
 from ..protocol.commands import UnsubscribeRequest
 from ..protocol.results import Unsubscribe as UnsubscribePush
 from ..protocol.results import UnsubscribeResult
+from . import map_presence
+from .paging import Paging
 from .state import CLOSED
-from .subscription import JOIN_LEAVE, POSITIONED, PRESENCE, PUSH_JOIN_LEAVE, Subscription
+from .subscription import (
+    JOIN_LEAVE,
+    MIRRORED,
+    POSITIONED,
+    PRESENCE,
+    PUSH_JOIN_LEAVE,
+    REMOVES_CLIENT_KEY,
+    Subscription,
+)
 
 if TYPE_CHECKING:
     from .client import Client
+
+RETIRING = PRESENCE | JOIN_LEAVE | MIRRORED | REMOVES_CLIENT_KEY
+"""Flags of subscriptions that leave something behind which has to be taken back."""
 
 SUBSCRIPTIONS_A_SLICE = 200
 """So many subscriptions of a connection that is gone are ended in one go: about two milliseconds."""
@@ -45,6 +58,9 @@ def detach(client: Client, channel: str) -> Subscription | None:
     subscription = client.subscriptions.pop(channel, None)
     if subscription is not None:
         subscription.close_feed()
+    if isinstance(subscription, Paging):
+        subscription.abandon(client)
+        return None
     if subscription is None or subscription.group is None or subscription.channel is None:
         return None
     entry, group = subscription.channel, subscription.group
@@ -65,9 +81,19 @@ def detach(client: Client, channel: str) -> Subscription | None:
 async def end(client: Client, channel: str) -> None:
     """Ends a subscription, if there is one: presence entry, leave, hub. One on its way is waited for."""
     while (subscription := client.subscriptions.get(channel)) is not None and not subscription.live:
+        if isinstance(subscription, Paging) and not subscription.busy:
+            subscription.abandon(client)
+            return
         await subscription.wait_settled()
     if subscription is None:
         return
+    if subscription.flags & REMOVES_CLIENT_KEY:  # while it is there, since the client gets the removal, too
+        subscription.flags &= ~REMOVES_CLIENT_KEY
+        retiring = run_in_background(retire(client, channel, Subscription(None, REMOVES_CLIENT_KEY), ClientInfo()))
+        if retiring is not None:
+            await asyncio.shield(retiring)
+        if client.subscriptions.get(channel) is not subscription:
+            return
     info = client.info_in(channel)
     detach(client, channel)
     retiring = run_in_background(retire(client, channel, subscription, info))
@@ -76,13 +102,20 @@ async def end(client: Client, channel: str) -> None:
 
 
 async def retire(client: Client, channel: str, subscription: Subscription, info: ClientInfo) -> None:
-    """Removes the presence entry and publishes the leave of a subscription that is detached already."""
+    """Takes back what a subscription, which is detached already, left behind: presence, keys of maps; and says leave."""
     failures: list[Exception] = []
     if subscription.flags & PRESENCE:
         try:
             await client.node.remove_presence(channel, client.id)
         except PresenceError as error:
             failures.append(error)
+    for flag, undo in _MAP_DUTIES:
+        if subscription.flags & flag:
+            try:
+                await undo(client, channel)
+            except (BrokerError, ClientError) as error:
+                forget_traceback(error)
+                failures.append(error)
     if subscription.flags & JOIN_LEAVE:
         try:
             await client.node.publish_leave(channel, info)
@@ -94,13 +127,16 @@ async def retire(client: Client, channel: str, subscription: Subscription, info:
         )
 
 
+_MAP_DUTIES = ((MIRRORED, map_presence.disappear), (REMOVES_CLIENT_KEY, map_presence.remove_key))
+
+
 async def end_subscriptions(client: Client) -> None:
     """Ends all subscriptions of a connection that is gone, in slices."""
     ended = []
     for number, channel in enumerate(list(client.subscriptions), 1):
         info = client.info_in(channel)
         subscription = detach(client, channel)
-        if subscription is not None and subscription.flags & (PRESENCE | JOIN_LEAVE):
+        if subscription is not None and subscription.flags & RETIRING:
             ended.append((channel, subscription, info))
         if number % SUBSCRIPTIONS_A_SLICE == 0:
             await asyncio.sleep(0)
@@ -127,9 +163,9 @@ def push_unsubscribe(client: Client, channel: str, reason: Unsubscribe) -> None:
         client.push("unsubscribe", channel, UnsubscribePush(code=reason.code, reason=reason.reason))
 
 
-def remove_presence_later(client: Client, channel: str) -> None:
-    """Takes back the presence entry of a subscription that was not made."""
-    subscription = Subscription(flags=PRESENCE)
+def remove_presence_later(client: Client, channel: str, flags: int = PRESENCE) -> None:
+    """Takes back the presence of a subscription that was not made, or has ended."""
+    subscription = Subscription(flags=flags)
     run_in_background(retire(client, channel, subscription, client.info_in(channel)))
 
 

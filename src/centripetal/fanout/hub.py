@@ -1,7 +1,7 @@
 """Who is subscribed to what in this process, and the loop that puts a publication into their outboxes.
 
-Subscribers of a channel are grouped by everything that decides their bytes: encoding, delta, tags filter. A publication
-is encoded once per group, and the loop over the members of a group does one append each.
+Subscribers of a channel are grouped by everything that decides their bytes (see `channel`). A publication is encoded once
+per group, and the loop over the members of a group does one append each.
 
 A publication to very many subscribers is handed out in slices (`advance`); until it is through, further publications of
 its channel wait behind it, so that order holds. Those who subscribe meanwhile have a sequence number from which on they
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .channel import Channel, Group
 from .outbox import Flusher, Outbox
 from .prepared import Encode, Prepared
 
@@ -22,155 +23,6 @@ MEMBERS_A_SLICE = 10_000
 
 FEW = 100
 """A publication to so many subscribers is written before those to more; see Flusher."""
-
-
-class Group:
-    """Subscribers of a channel that get the same bytes.
-
-    Attributes:
-        encoding: what frames are made with; opaque here.
-        fossil: they negotiated Fossil delta.
-        tags_filter: decides which publications they get; None for all. Has `matches(tags) -> bool`.
-        members: those who have the publication that the next patch builds on (without delta: all), each with the
-            channel's sequence number at which they came.
-        fresh: those who must get a whole payload first; empty without delta.
-        positioned: their position is followed.
-        lost: they were taken out of the channel, because their position is lost; each has yet to be told.
-    """
-
-    __slots__ = ("encoding", "fossil", "fresh", "lost", "members", "positioned", "tags_filter")
-
-    def __init__(self, encoding: Any, fossil: bool, tags_filter: Any, positioned: bool = False) -> None:
-        self.encoding = encoding
-        self.fossil = fossil
-        self.tags_filter = tags_filter
-        self.positioned = positioned
-        self.lost = False
-        self.members: dict[Outbox, int] = {}
-        self.fresh: dict[Outbox, int] = {}
-
-    def __len__(self) -> int:
-        return len(self.members) + len(self.fresh)
-
-    def __iter__(self) -> Iterator[Outbox]:
-        yield from self.members
-        yield from self.fresh
-
-    def settle(self) -> None:
-        """All have got the same publication now."""
-        if self.fresh:
-            self.members.update(self.fresh)
-            self.fresh = {}
-
-    def lose_base(self) -> None:
-        """None of them has got the publication that the next patch builds on."""
-        if self.fossil and self.members:
-            self.fresh.update(self.members)
-            self.members = {}
-
-
-class Channel:
-    """A channel with subscribers in this process.
-
-    Attributes:
-        name: the channel.
-        groups: subscribers that are live, by (encoding, fossil, tags filter, positioned).
-        watchers: those who get joins and leaves, by encoding.
-        joining: subscribers between reading the history and going live, each with the publications that came meanwhile
-            and the epochs of their stream.
-        position: where its positioned subscribers stand; belongs to the node.
-        base_offset: offset of the publication that patches may build on; 0 for none.
-        epoch: of the stream that the last publication with one belongs to.
-        sequence: number of publications accepted.
-        backlog: publications that wait behind one that is being handed out in slices.
-        holders: subscriptions that keep the channel in the hub, live or on their way.
-    """
-
-    __slots__ = (
-        "backlog", "base_offset", "epoch", "groups", "holders", "joining", "name", "num_live", "position", "sequence",
-        "watchers",
-    )  # fmt: skip
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.groups: dict[tuple[Any, bool, Any, bool], Group] = {}
-        self.watchers: dict[Any, dict[Outbox, None]] = {}
-        self.joining: dict[Outbox, list[tuple[Any, str]]] = {}
-        self.position: Any = None
-        self.base_offset = 0
-        self.epoch = ""
-        self.sequence = 0
-        self.backlog: deque[tuple[Any, Any, str, int]] | None = None
-        self.holders = 0
-        self.num_live = 0
-
-    def add(
-        self,
-        outbox: Outbox,
-        encoding: Any,
-        *,
-        fossil: bool = False,
-        tags_filter: Any = None,
-        positioned: bool = False,
-        base_offset: int = 0,
-    ) -> Group:
-        """Makes a subscriber live.
-
-        Args:
-            outbox: of the connection; once per channel.
-            encoding: of its transport.
-            fossil: it negotiated delta.
-            tags_filter: see Group.
-            positioned: its position is followed.
-            base_offset: offset of the publication that it got last, 0 for none; patches need it.
-
-        Returns:
-            The group, for remove().
-        """
-        key = (encoding, fossil, tags_filter, positioned)
-        group = self.groups.get(key)
-        if group is None:
-            group = self.groups[key] = Group(encoding, fossil, tags_filter, positioned)
-        if not fossil:
-            group.members[outbox] = self.sequence
-        else:
-            if base_offset and not any(other.members for other in self.groups.values() if other.fossil):
-                self.base_offset = base_offset
-            ready = base_offset != 0 and base_offset == self.base_offset and not self.backlog
-            (group.members if ready else group.fresh)[outbox] = self.sequence
-        self.num_live += 1
-        return group
-
-    def remove(self, outbox: Outbox, group: Group) -> None:
-        """Ends a live subscription."""
-        if group.members.pop(outbox, None) is None and group.fresh.pop(outbox, None) is None:
-            return
-        if group.lost:
-            return
-        self.num_live -= 1
-        if not group:
-            self.groups.pop((group.encoding, group.fossil, group.tags_filter, group.positioned), None)
-
-    def take_positioned(self) -> list[Group]:
-        """Takes out the groups whose position is followed, since it is lost; they get nothing any more."""
-        taken = [group for group in self.groups.values() if group.positioned]
-        for group in taken:
-            group.lost = True
-            self.num_live -= len(group)
-            del self.groups[(group.encoding, group.fossil, group.tags_filter, group.positioned)]
-        return taken
-
-    def watch(self, outbox: Outbox, encoding: Any) -> None:
-        """Lets a subscriber get joins and leaves."""
-        self.watchers.setdefault(encoding, {})[outbox] = None
-
-    def unwatch(self, outbox: Outbox, encoding: Any) -> None:
-        """Ends that."""
-        members = self.watchers.get(encoding)
-        if members is not None:
-            members.pop(outbox, None)
-            if not members:
-                del self.watchers[encoding]
 
 
 class Hub:
@@ -231,8 +83,9 @@ class Hub:
 
         Args:
             channel: of this hub.
-            publication: with `data`, `offset`, `tags`; passed on to `encode`.
-            base: the publication before it in the stream, when patches are wanted.
+            publication: with `data`, `offset`, `tags`, `key`; passed on to `encode`.
+            base: the publication before it in the stream (of a map: the one before with the same key), when patches are
+                wanted.
             epoch: of its stream, empty without history.
         """
         channel.sequence += 1
@@ -250,7 +103,8 @@ class Hub:
             self._deliver_at_once(channel, publication, base, epoch)
 
     def _deliver_at_once(self, channel: Channel, publication: Any, base: Any, epoch: str) -> None:
-        prepared = self._prepare(channel, publication, base, epoch)
+        prepared = self._prepare(channel, publication, base, epoch, channel.sequence)
+        keyed = prepared.keyed
         flusher = self._flusher
         mark = (flusher.prompt if channel.num_live <= FEW else flusher.bulk).append
         undeliverable: list[Outbox] = []
@@ -258,7 +112,8 @@ class Hub:
             tags_filter = group.tags_filter
             if tags_filter is not None and not tags_filter.matches(publication.tags):
                 self.filtered += len(group)
-                group.lose_base()
+                if not keyed:
+                    group.lose_base()
                 continue
             if group.members:
                 frame = prepared.for_ready(group)
@@ -272,7 +127,7 @@ class Hub:
                         mark(outbox)
                     pending.append(frame)
             if group.fresh:
-                frame = prepared.full(group)
+                frame = prepared.for_fresh(group)
                 if frame is None:
                     undeliverable.extend(group.fresh)
                     continue
@@ -282,7 +137,8 @@ class Hub:
                     if not pending:
                         mark(outbox)
                     pending.append(frame)
-                group.settle()
+                if not keyed:
+                    group.settle()
         flusher.wake()
         for outbox in undeliverable:
             self._cannot_encode(outbox)
@@ -306,12 +162,19 @@ class Hub:
                 else:
                     self._flusher.put(outbox, frame)
 
-    def _prepare(self, channel: Channel, publication: Any, base: Any, epoch: str) -> Prepared:
-        """Makes the frames' source; patches only build on what all ready subscribers got last."""
+    def _prepare(self, channel: Channel, publication: Any, base: Any, epoch: str, sequence: int) -> Prepared:
+        """Makes the frames' source; patches only build on what all ready subscribers got last, or got of the same key."""
         if epoch and epoch != channel.epoch:
             if channel.epoch:
                 base = None  # the same offset is another publication there
             channel.epoch = epoch
+        if publication.key:
+            delivered = 0
+            if not publication.offset:
+                wanted = base is not None
+                base, delivered = channel.exchange_value(publication, sequence)
+                base = base if wanted else None
+            return Prepared(self._encode, channel.name, publication, base, keyed=True, delivered=delivered)
         if base is not None and base.offset != channel.base_offset:
             base = None
         channel.base_offset = publication.offset
@@ -323,20 +186,21 @@ class Hub:
         assert backlog is not None
         while backlog:
             publication, base, epoch, sequence = backlog[0]
-            prepared = self._prepare(channel, publication, base, epoch)
+            prepared = self._prepare(channel, publication, base, epoch, sequence)
             for group in list(channel.groups.values()):
                 tags_filter = group.tags_filter
                 if group.lost:
                     continue
                 if tags_filter is not None and not tags_filter.matches(publication.tags):
                     self.filtered += len(group)
-                    group.lose_base()
+                    if not prepared.keyed:
+                        group.lose_base()
                     continue
                 ready, fresh = list(group.members), list(group.fresh)
                 yield from self._append_in_slices(group, group.members, ready, prepared.for_ready(group), sequence)
                 if fresh:
-                    yield from self._append_in_slices(group, group.fresh, fresh, prepared.full(group), sequence)
-                for outbox in fresh:
+                    yield from self._append_in_slices(group, group.fresh, fresh, prepared.for_fresh(group), sequence)
+                for outbox in () if prepared.keyed else fresh:
                     came = group.fresh.get(outbox)
                     if came is not None and came < sequence:
                         del group.fresh[outbox]

@@ -8,19 +8,37 @@ from typing import TYPE_CHECKING, Any
 from .fossil import bounded_delta
 
 if TYPE_CHECKING:
-    from .hub import Group
+    from .channel import Group
 
 Encode = Callable[[Any, str, Any, bool, "bytes | None"], "bytes | None"]
 """(encoding, channel, publication, fossil, patch) -> the frame, or None when the encoding cannot carry the data."""
 
 
 class Prepared:
-    """The frames of one publication, made when first asked for."""
+    """The frames of one publication, made when first asked for.
 
-    __slots__ = ("_base", "_channel", "_encode", "_frames", "_patch", "_patched", "_publication")
+    Attributes:
+        keyed: it is a change of a map, whose base is the value before of the same key.
+    """
 
-    def __init__(self, encode: Encode, channel: str, publication: Any, base: Any) -> None:
-        """Args: base: the publication that patches build on, None when there must be none."""
+
+    __slots__ = ("_base", "_channel", "_delivered", "_encode", "_frames", "_patch", "_patched", "_publication", "keyed")
+
+    def __init__(
+        self, encode: Encode, channel: str, publication: Any, base: Any, *, keyed: bool = False, delivered: int = 0
+    ) -> None:
+        """Takes what is needed to make frames.
+
+        Args:
+            encode: see Encode.
+            channel: name of the subscription.
+            publication: what to send.
+            base: the publication that patches build on, None when there must be none.
+            keyed: see the attribute.
+            delivered: sequence number at which the base was delivered, of a map without offsets.
+        """
+        self.keyed = keyed
+        self._delivered = delivered
         self._encode = encode
         self._channel = channel
         self._publication = publication
@@ -35,7 +53,22 @@ class Prepared:
 
     def for_ready(self, group: Group) -> bytes | None:
         """Returns the frame for subscribers that have the base: a patch where they want one and it is smaller."""
-        return self._frame(group.encoding, group.fossil, self.patch() if group.fossil else None)
+        patched = group.fossil and (not self.keyed or self._is_known(group))
+        return self._frame(group.encoding, group.fossil, self.patch() if patched else None)
+
+    def _is_known(self, group: Group) -> bool:
+        """Whether all ready members of a group of a map have the base."""
+        base = self._base
+        if base is None or not group.wants(base):
+            return False
+        return bool(base.offset) or self._delivered > group.newest
+
+    def for_fresh(self, group: Group) -> bytes | None:
+        """Returns the frame for subscribers that need not have the base: whole, unless the base is certain."""
+        base = self._base
+        if self.keyed and base is not None and base.offset > group.since and group.wants(base):
+            return self._frame(group.encoding, group.fossil, self.patch())
+        return self.full(group)
 
     def patch(self) -> bytes | None:
         """Returns the patch from the base, None when there is none or it is not smaller than the payload."""

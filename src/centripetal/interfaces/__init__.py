@@ -5,6 +5,7 @@ from .clock import Clock, SystemClock
 from .controller import ControlEvents, Controller
 from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
 from .map_broker import (
+    KeyMode,
     MapBroker,
     MapBrokerEvents,
     MapPublishOptions,
@@ -42,6 +43,7 @@ __all__ = [
     "HookError",
     "HookTable",
     "Hooks",
+    "KeyMode",
     "MapBroker",
     "MapBrokerEvents",
     "MapPublishOptions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -191,6 +191,7 @@ class MapBroker(Protocol):
         """Drops state and stream; what comes next has another epoch."""
 
 
+@runtime_checkable
 class MapSweep(Protocol):
     """What a map broker that removes expired keys itself tells of that, for metrics.
 

@@ -163,6 +163,8 @@ class Counters:
         newcomers_turned_away: connections refused because too many came at once.
         actions: node operations by action (`add_client`, `history`, …).
         publish_suppressed: publishes that the broker skipped, by reason (`idempotency`, `version`).
+        map_publications_sent, map_removals_sent: writes and removals given to the map broker.
+        map_publish_suppressed, map_remove_suppressed: those that it skipped, by reason (see MapResult).
         broadcast_duration: time to hand a message to all local subscribers, by type (`publication`, `join`, `leave`).
         pub_sub_lag: seconds from publish to receipt.
         survey_duration: by operation.
@@ -188,7 +190,8 @@ class Counters:
         "_pushes", "actions", "api_duration", "api_errors", "api_rpc_duration", "broadcast_duration",
         "command_duration", "connection_limit_refusals", "connections_accepted", "connections_inflight",
         "controls_received", "controls_sent", "http_requests", "joins_received", "joins_sent",
-        "leaves_received", "leaves_sent", "messages_received", "messages_sent", "newcomers_turned_away",
+        "leaves_received", "leaves_sent", "map_publications_sent", "map_publish_suppressed", "map_removals_sent",
+        "map_remove_suppressed", "messages_received", "messages_sent", "newcomers_turned_away",
         "outgoing_closes", "ping_pong_duration", "proxy_duration", "proxy_errors", "proxy_inflight", "pub_sub_lag",
         "publications_received", "publications_sent",
         "publish_suppressed", "recovered_publications", "recoveries", "reply_errors", "server_disconnects",
@@ -202,6 +205,9 @@ class Counters:
         self.newcomers_turned_away = 0
         self.actions: Tally[str] = Tally()
         self.publish_suppressed: Tally[str] = Tally()
+        self.map_publications_sent = self.map_removals_sent = 0
+        self.map_publish_suppressed: Tally[str] = Tally()
+        self.map_remove_suppressed: Tally[str] = Tally()
         self.broadcast_duration: Family[str, Histogram] = Family(lambda: Histogram(BROADCAST_BUCKETS_SECONDS))
         self.pub_sub_lag = Histogram(LAG_BUCKETS_SECONDS)
         self.survey_duration: Family[str, Duration] = Family(lambda: Duration(SURVEY_BUCKETS_SECONDS))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..fanout.hub import Channel, Hub
+from ..fanout.channel import Channel
+from ..fanout.hub import Hub
 from ..model import ClientInfo, Publication, StreamPosition
 from ..protocol.errors import UnencodableData
 from ..protocol.results import Join, Leave
@@ -28,7 +29,7 @@ def encode_publication(
 
 
 class Delivery:
-    """The node's BrokerEvents."""
+    """The node's BrokerEvents and MapBrokerEvents."""
 
     def __init__(self, hub: Hub, counters: Counters) -> None:
         self._hub = hub
@@ -55,6 +56,16 @@ class Delivery:
             if not self.positions.accept(entry, (publication, position, use_delta, previous)):
                 return
         self.deliver(entry, publication, previous if use_delta else None, position.epoch)
+
+    def on_state_lost(self, channel: str) -> None:
+        """Has the subscribers of a map read it anew; see MapBrokerEvents."""
+        entry = self._channels.get(channel)
+        if entry is None:
+            return
+        if entry.changes is not None:
+            entry.changes.broken = True
+        assert self.positions is not None
+        self.positions.lose(entry)
 
     def deliver(self, channel: Channel, publication: Publication, base: Publication | None, epoch: str) -> None:
         """Delivers a publication whose turn has come."""

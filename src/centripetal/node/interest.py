@@ -6,9 +6,11 @@ import asyncio
 
 import structlog
 
-from ..fanout.hub import Channel, Hub
-from ..interfaces import Broker, BrokerError
+from ..fanout.channel import Channel
+from ..fanout.hub import Hub
+from ..interfaces import BrokerError
 from .eager import run_eagerly
+from .sources import Sources
 
 
 class Interest:
@@ -18,9 +20,9 @@ class Interest:
     meanwhile gives up the channel, and the next change follows on this one.
     """
 
-    def __init__(self, hub: Hub, broker: Broker) -> None:
+    def __init__(self, hub: Hub, sources: Sources) -> None:
         self._hub = hub
-        self._broker = broker
+        self._sources = sources
         self._subscribed: set[str] = set()
         self._changes: dict[str, asyncio.Task[BrokerError | None]] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -77,7 +79,7 @@ class Interest:
 
     async def _subscribe(self, name: str) -> BrokerError | None:
         try:
-            await self._broker.subscribe(name)
+            await self._sources.subscribe(name)
         except BrokerError as error:
             return error
         finally:
@@ -89,7 +91,7 @@ class Interest:
         # Whatever comes of it, the next one to come has the broker subscribe again.
         self._subscribed.discard(name)
         try:
-            await self._broker.unsubscribe(name)
+            await self._sources.unsubscribe(name)
         except BrokerError as error:
             structlog.get_logger("centripetal.node").warning(
                 "broker_unsubscribe_failed", channel=name, error=str(error)

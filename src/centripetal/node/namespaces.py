@@ -7,8 +7,16 @@ from typing import NamedTuple, Protocol
 import msgspec
 import re2  # type: ignore[import-untyped]
 
+from ..interfaces import MapRetention
 from ..model.errors import ERROR_UNKNOWN_CHANNEL
-from .settings import ChannelOptions, ChannelSettings
+from .settings import ChannelOptions, ChannelSettings, MapOptions
+
+MAP_TYPES = ("map", "map_clients", "map_users")
+"""Values of `subscription_type` whose channels are maps."""
+
+_STREAM_SIZE = 100
+_STREAM_TTL_SECONDS = 60.0
+_META_TTL_FACTOR = 10
 
 
 class NamePattern(Protocol):
@@ -25,11 +33,13 @@ class Rules(NamedTuple):
         options: the namespace's options, with the global defaults filled in.
         name_pattern: compiled `channel_regex`, None without one.
         history_meta_ttl_seconds: effective `history_meta_ttl`.
+        map_retention: how long maps live; None for channels that are none.
     """
 
     options: ChannelOptions
     name_pattern: NamePattern | None
     history_meta_ttl_seconds: float
+    map_retention: MapRetention | None = None
 
 
 class Namespaces:
@@ -46,7 +56,8 @@ class Namespaces:
         if not options.publication_data_format and self.settings.publication_data_format:
             options = msgspec.structs.replace(options, publication_data_format=self.settings.publication_data_format)
         pattern = re2.compile(options.channel_regex) if options.channel_regex else None
-        return Rules(options, pattern, options.history_meta_ttl or self.settings.history_meta_ttl)
+        retention = retention_of(options.map) if options.subscription_type in MAP_TYPES else None
+        return Rules(options, pattern, options.history_meta_ttl or self.settings.history_meta_ttl, retention)
 
     def split(self, channel: str) -> tuple[str, str]:
         """Returns the namespace's name and the rest of the channel's name; `("", channel)` without a namespace."""
@@ -99,3 +110,23 @@ class Namespaces:
         """Returns the personal channel of a user (`client.subscribe_to_user_personal_channel`)."""
         name = self.settings.user_boundary + user
         return f"{namespace}{self.settings.namespace_boundary}{name}" if namespace else name
+
+
+def retention_of(options: MapOptions) -> MapRetention:
+    """Returns how long maps with these options (`map.*`) live, defaults filled in.
+
+    Only an `ephemeral` map has no stream. Without `meta_ttl`, the position of a map outlives its stream tenfold and
+    every key; that of a `persistent` map stays.
+    """
+    if options.mode == "ephemeral":
+        return MapRetention(key_ttl_seconds=options.key_ttl)
+    stream_ttl = options.stream_ttl or _STREAM_TTL_SECONDS
+    meta_ttl = options.meta_ttl
+    if not meta_ttl and options.mode == "recoverable":
+        meta_ttl = max(stream_ttl * _META_TTL_FACTOR, options.key_ttl)
+    return MapRetention(
+        key_ttl_seconds=options.key_ttl,
+        stream_size=options.stream_size or _STREAM_SIZE,
+        stream_ttl_seconds=stream_ttl,
+        meta_ttl_seconds=meta_ttl,
+    )

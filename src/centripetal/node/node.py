@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from ..fanout.hub import Channel, Hub
+from ..fanout.channel import Channel
+from ..fanout.hub import Hub
 from ..fanout.outbox import Flusher, Outbox
 from ..interfaces import (
     Broker,
@@ -20,6 +21,7 @@ from ..interfaces import (
     HistoryFilter,
     Hooks,
     HookTable,
+    MapBroker,
     PresenceManager,
     PresenceStats,
     PublishOptions,
@@ -37,11 +39,13 @@ from .delivery import Delivery, encode_publication
 from .info import NodeInfo, merge_groups
 from .interest import Interest
 from .limited_log import LimitedLogger
+from .maps import Maps
 from .namespaces import Namespaces
 from .patterns import compile_pattern
 from .positions import Positions
 from .registry import Registry
 from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
+from .sources import Sources
 from .steering import carry_out, carry_out_told
 from .ticker import Ticker
 
@@ -66,6 +70,8 @@ class Node:
         hooks: what the application decides.
         registry: authenticated connections.
         hub, interest, positions: channels with subscribers here.
+        sources: brokers, asked for each channel the right one.
+        maps: keyed state of channels.
         flusher: writes outboxes once a turn.
         ticker: the timing wheel of the connections.
         counters: for metrics.
@@ -79,6 +85,7 @@ class Node:
         *,
         broker: Broker,
         presence: PresenceManager,
+        map_broker: MapBroker | None = None,
         client: ClientSettings | None = None,
         channel: ChannelSettings | None = None,
         rpc: RpcSettings | None = None,
@@ -109,9 +116,12 @@ class Node:
         self.flusher = Flusher(loop.call_soon)
         self.hub = Hub(self.flusher, encode_publication, loop.call_soon, self.refuse_encoding, self._count_pushes)
         self.delivery = Delivery(self.hub, self.counters)
-        self.interest = Interest(self.hub, broker)
+        self.map_broker = map_broker
+        self.maps = Maps(map_broker, self.namespaces, self.counters)
+        self.sources = Sources(broker, map_broker, self.namespaces)
+        self.interest = Interest(self.hub, self.sources)
         self.positions = Positions(
-            broker,
+            self.sources,
             self.clock,
             self.delivery.deliver,
             self.hub.deliver_late,
@@ -125,6 +135,8 @@ class Node:
         self.node_info = NodeInfo(self)
         self.stopping = False
         broker.bind(self.delivery)
+        if map_broker is not None:
+            map_broker.bind(self.delivery)
         self.cluster = self._join(controller, group) if controller is not None else None
 
     def _join(self, controller: Controller, group: str) -> Cluster:
@@ -139,7 +151,7 @@ class Node:
     ) -> None:
         """Goes on with other settings; connections and subscriptions that exist stay as they are."""
         self.client = client
-        self.namespaces = Namespaces(channel)
+        self.namespaces = self.maps.namespaces = self.sources.namespaces = Namespaces(channel)
         self.rpc = rpc
         self.tokens = tokens
         self.positions.check_delay_seconds = client.channel_position_check_delay
@@ -153,6 +165,8 @@ class Node:
         """
         await self.broker.start()
         await self.presence_manager.start()
+        if self.map_broker is not None:
+            await self.map_broker.start()
         if self.cluster is not None:
             await self.cluster.start()
         self.ticker.start()
@@ -162,6 +176,8 @@ class Node:
         self.ticker.stop()
         if self.cluster is not None:
             await self.cluster.stop()
+        if self.map_broker is not None:
+            await self.map_broker.stop()
         await self.presence_manager.stop()
         await self.broker.stop()
 

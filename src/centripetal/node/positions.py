@@ -14,10 +14,11 @@ from typing import Any
 
 import structlog
 
-from ..fanout.hub import Channel
-from ..interfaces import Broker, BrokerError, Clock, HistoryFilter
+from ..fanout.channel import Channel
+from ..interfaces import BrokerError, Clock, HistoryFilter
 from ..model import Publication, StreamPosition
 from .eager import run_eagerly
+from .sources import Sources
 
 HEALED_PUBLICATIONS = 10_000
 """At most so many missed publications are read to close a gap."""
@@ -69,7 +70,7 @@ class Positions:
 
     def __init__(
         self,
-        broker: Broker,
+        sources: Sources,
         clock: Clock,
         deliver: Callable[[Channel, Publication, Publication | None, str], None],
         deliver_late: Callable[[Channel, Publication], None],
@@ -81,7 +82,7 @@ class Positions:
         """Makes an empty set of positions.
 
         Args:
-            broker: where missed publications are read.
+            sources: where missed publications are read.
             clock: the time.
             deliver: hands a publication to a channel's subscribers, with the base of patches and its epoch.
             deliver_late: hands one to those subscribers only whose position is not followed.
@@ -89,7 +90,7 @@ class Positions:
             check_delay_seconds: `client.channel_position_check_delay`; 0 for no checks.
             max_time_lag_seconds: `client.channel_position_max_time_lag`; 0 for no bound.
         """
-        self._broker = broker
+        self._sources = sources
         self._clock = clock
         self._deliver = deliver
         self._deliver_late = deliver_late
@@ -160,12 +161,12 @@ class Positions:
         publication, top = arrival[0], arrival[1]
         if top.epoch != position.epoch:
             if position.epoch:
-                self._lose_all(channel)
+                self.lose(channel)
                 return True
             position.epoch = top.epoch
         if publication.offset == position.offset + 1:
             if self.max_time_lag_seconds and self._lags(publication):
-                self._lose_all(channel)
+                self.lose(channel)
                 return True
             position.offset = publication.offset
             return True
@@ -181,7 +182,8 @@ class Positions:
             return False
         return self._clock.time() - publication.time_ms / 1000 > self.max_time_lag_seconds
 
-    def _lose_all(self, channel: Channel) -> None:
+    def lose(self, channel: Channel) -> None:
+        """Tells a channel's positioned subscribers that continuity is lost, and forgets where they stood."""
         channel.position = None
         self._due.pop(channel, None)
         self._lose(channel)
@@ -198,7 +200,7 @@ class Positions:
         if done is not None and not done.done():
             done.set_result(None)
         if channel.position is position and not healed:
-            self._lose_all(channel)
+            self.lose(channel)
         for arrival in waiting or ():
             publication, top, use_delta, previous = arrival
             if channel.position is None or self.accept(channel, arrival):
@@ -206,7 +208,7 @@ class Positions:
 
     async def _deliver_missed(self, channel: Channel, position: Position) -> bool:
         since = StreamPosition(position.offset, position.epoch)
-        missed, top = await self._broker.history(
+        missed, top = await self._sources.history(
             channel.name, HistoryFilter(HEALED_PUBLICATIONS, since), position.history_meta_ttl_seconds
         )
         if not position.epoch:
@@ -239,7 +241,7 @@ class Positions:
     async def _check(self, channel: Channel, position: Position) -> None:
         """Compares a position with the stream's top. One that differs is confirmed before anybody is told."""
         try:
-            _, top = await self._broker.history(channel.name, HistoryFilter(), position.history_meta_ttl_seconds)
+            _, top = await self._sources.history(channel.name, HistoryFilter(), position.history_meta_ttl_seconds)
         except BrokerError:
             return  # the next check comes
         if channel.position is not position or position.waiting is not None:
@@ -257,7 +259,7 @@ class Positions:
             position.suspicious = True
             asyncio.get_running_loop().call_later(1.0, self._confirm, channel, position)
         elif top.epoch != position.epoch or top.offset < position.offset:
-            self._lose_all(channel)
+            self.lose(channel)
 
     def _confirm(self, channel: Channel, position: Position) -> None:
         if channel.position is position and position.suspicious:

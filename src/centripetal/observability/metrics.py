@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 
+from ..interfaces import MapSweep
 from ..node.counters import Counters, Duration, Histogram, Traffic
 from .exposition import Family, Labels, Sample, histogram_samples, render_families, summary_samples
 from .settings import PrometheusSettings
@@ -35,6 +36,10 @@ _COUNTERS = (
     _Shape("newcomers_turned_away", "node_client_connections_turned_away",
            "Connections refused because too many came at once."),
     _Shape("publish_suppressed", "broker_publish_suppressed_count", "Publishes that were skipped.", ("reason",), True),
+    _Shape("map_publish_suppressed", "map_broker_publish_suppressed_count", "Writes of keys that were skipped.",
+           ("reason",), True),
+    _Shape("map_remove_suppressed", "map_broker_remove_suppressed_count", "Removals of keys that were skipped.",
+           ("reason",), True),
     _Shape("reply_errors", "client_num_reply_errors", "Error replies to clients.", ("method", "code"), True),
     _Shape("server_unsubscribes", "client_num_server_unsubscribes", "Subscriptions ended by the server.",
            ("code",), True),
@@ -83,6 +88,8 @@ _TRAFFIC = (
 _MESSAGE_TYPES = (
     ("publication", "publications"), ("join", "joins"), ("leave", "leaves"), ("control", "controls"),
 )
+_MAP_MESSAGE_TYPES = (("map_publication", "map_publications_sent"), ("map_removal", "map_removals_sent"))
+"""Given to the map broker; they come back as publications."""
 _NODE_GAUGES = (
     ("num_clients", "num_clients", "Connections."),
     ("num_users", "num_users", "Distinct users."),
@@ -114,6 +121,10 @@ class Measured(Protocol):
     @property
     def hub(self) -> Filtering:
         """Who delivers its publications."""
+
+    @property
+    def map_broker(self) -> object:
+        """Where its maps are kept; a MapSweep tells of expired keys."""
 
     @property
     def node_info(self) -> Described:
@@ -171,6 +182,8 @@ class MetricsCollector:
         for field, name, text in _NODE_GAUGES:
             yield Family(f"{NAMESPACE}_node_{name}", "gauge", text, [Sample("", (), description[field])])
         yield Family(f"{NAMESPACE}_node_num_nodes", "gauge", "Nodes alive.", [Sample("", (), self._num_nodes())])
+        if isinstance(self._node.map_broker, MapSweep):
+            yield from _map_sweep_families(self._node.map_broker)
         version: Labels = (("version", str(description["version"])),)
         filtered = Sample("", (_NO_NAMESPACE,), self._node.hub.filtered)
         name = f"{NAMESPACE}_node_tags_filter_dropped_publications"
@@ -181,7 +194,21 @@ class MetricsCollector:
                 Sample("", (_NO_NAMESPACE, ("type", name)), getattr(counters, f"{attribute}_{direction}"))
                 for name, attribute in _MESSAGE_TYPES
             ]
+            if direction == "sent":
+                samples += [
+                    Sample("", (_NO_NAMESPACE, ("type", name)), getattr(counters, attribute))
+                    for name, attribute in _MAP_MESSAGE_TYPES
+                ]
             yield Family(f"{NAMESPACE}_node_messages_{direction}_count", "counter", text, samples)
+
+
+def _map_sweep_families(sweep: MapSweep) -> Iterator[Family]:
+    label: Labels = (("broker_name", ""),)
+    name = f"{NAMESPACE}_map_broker_cleanup"
+    lag, removed, errors = sweep.expiry_lag_seconds(), sweep.keys_expired, sweep.sweep_errors
+    yield Family(f"{name}_lag_seconds", "gauge", "Age of the oldest expired key.", [Sample("", label, lag)])
+    yield Family(f"{name}_removed_count", "counter", "Expired keys removed.", [Sample("", label, removed)])
+    yield Family(f"{name}_errors_count", "counter", "Sweeps of keys that failed.", [Sample("", label, errors)])
 
 
 def _name(shape: _Shape) -> str:

@@ -53,6 +53,7 @@ def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine |
     return Node(
         broker=engine.broker,
         presence=engine.presence,
+        map_broker=engine.map_broker,
         client=config.client,
         channel=config.channel,
         rpc=config.rpc,

@@ -22,7 +22,7 @@ from .. import __version__
 from ..auth import KeySets, TokenSettings, TokenSettingsError, unsafe_endpoints, weak_keys
 from ..config import ConfigError, LoadedConfig, validate
 from ..config.changes import merge
-from ..config.unbuilt import closed_channels, refuse_unbuilt
+from ..config.unbuilt import refuse_unbuilt
 from ..interfaces import SystemClock
 from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
@@ -186,8 +186,6 @@ class Server:
 
     def _tell_weaknesses(self) -> None:
         loaded = self._loaded
-        for warning in closed_channels(loaded.config):
-            logger.warning("namespace_closed", reason=warning)
         client = loaded.config.client
         sections: list[tuple[TokenSettings, str]] = [(client.token, "client.token")]
         if client.subscription_token.enabled:

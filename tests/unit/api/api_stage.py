@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 
 from centripetal.api import HttpApi, HttpApiSettings
+from centripetal.engines.memory import MemoryMapBroker
 from centripetal.interfaces import PresenceStats, PublishResult
 from centripetal.interfaces.request import HttpRequest, HttpResponse
 from centripetal.model import ClientInfo, Publication, StreamPosition
 from centripetal.node.counters import Counters
+from centripetal.node.maps import Maps
 from centripetal.node.namespaces import Namespaces
-from centripetal.node.settings import ChannelOptions, ChannelSettings, NamespaceOptions
+from centripetal.node.settings import ChannelOptions, ChannelSettings, MapOptions, NamespaceOptions
+from centripetal.testing import ManualClock, RecordedEvents
 
 CHANNELS = ChannelSettings(
     without_namespace=ChannelOptions(),
@@ -23,17 +26,20 @@ CHANNELS = ChannelSettings(
         NamespaceOptions(name="room", presence=True),
         NamespaceOptions(name="json", publication_data_format="json"),
         NamespaceOptions(name="binary", publication_data_format="binary"),
-        NamespaceOptions(name="table", subscription_type="map"),
+        NamespaceOptions(name="table", subscription_type="map", map=MapOptions(mode="persistent", stream_size=3)),
     ),
 )
 
 
 class FakeNode:
-    """Has the methods of ApiNode. `failure` is raised by every operation, `turns` are waited in every publish."""
+    """Has the methods of ApiNode, and real maps. `failure` is raised by every operation, `turns` are waited in every publish."""
 
     def __init__(self) -> None:
         self.namespaces = Namespaces(CHANNELS)
         self.counters = Counters()
+        broker = MemoryMapBroker(ManualClock())
+        broker.bind(RecordedEvents())
+        self.maps = Maps(broker, self.namespaces, self.counters)
         self.calls: list[tuple[Any, ...]] = []
         self.streams: dict[str, list[Publication]] = {}
         self.present: dict[str, ClientInfo] = {}

@@ -151,7 +151,7 @@ def test_broadcast_and_batch_keep_the_order_and_every_error() -> None:
         commands = [
             pb.Command(publish=pb.PublishRequest(channel="hist:a", data=b"2")),
             pb.Command(),
-            pb.Command(map_stats=pb.MapStatsRequest(channel="x")),
+            pb.Command(shared_poll_publish=pb.SharedPollPublishRequest(channel="x")),
             pb.Command(presence=pb.PresenceRequest(), publish=pb.PublishRequest(channel="b", data=b"3")),
             pb.Command(history_remove=pb.HistoryRemoveRequest(channel="hist:a")),
         ]

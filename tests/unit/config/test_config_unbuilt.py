@@ -9,7 +9,7 @@ import pytest
 
 from centripetal.config import Config, ConfigError, load
 from centripetal.config.options import Option, walk
-from centripetal.config.unbuilt import UNBUILT, closed_channels, refuse_unbuilt
+from centripetal.config.unbuilt import UNBUILT, refuse_unbuilt
 
 OTHER: dict[str, Any] = {
     "bool": True,
@@ -113,14 +113,6 @@ def test_items_of_lists_are_looked_at() -> None:
     assert "channel.namespaces[0].shared_poll.refresh_interval" in of(
         CENTRIPETAL_CHANNEL_NAMESPACES="ab", CENTRIPETAL_CHANNEL_NAMESPACES_AB_SHARED_POLL_REFRESH_INTERVAL="1s"
     )
-
-
-def test_map_namespaces_are_told_of() -> None:
-    variables = {"CENTRIPETAL_CHANNEL_NAMESPACES": '[{"name": "ab"}, {"name": "cd", "subscription_type": "map"}]'}
-    config = load(None, environ=variables).config
-    assert not is_refused(config)
-    (warning,) = closed_channels(config)
-    assert warning.startswith("cd: ")
 
 
 def test_a_generated_configuration_starts() -> None:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from centripetal.connection import Client
-from centripetal.engines.memory import MemoryBroker, MemoryPresenceManager
-from centripetal.interfaces import Broker, PresenceManager
+from centripetal.engines.memory import MemoryBroker, MemoryMapBroker, MemoryPresenceManager
+from centripetal.interfaces import Broker, MapBroker, PresenceManager
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
 from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NamespaceOptions
@@ -133,6 +133,7 @@ def make_node(
     clock: ManualClock | None = None,
     broker: Broker | None = None,
     presence: PresenceManager | None = None,
+    map_broker: MapBroker | None = None,
     **client: Any,
 ) -> Node:
     """Returns a node that lets everybody in; call it inside an event loop."""
@@ -140,6 +141,7 @@ def make_node(
     return Node(
         broker=broker or MemoryBroker(clock, history_meta_ttl_seconds=3600),
         presence=presence or MemoryPresenceManager(clock),
+        map_broker=map_broker or MemoryMapBroker(clock),
         client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
         channel=ChannelSettings(without_namespace=OPEN, namespaces=namespaces),
         clock=clock,

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from centripetal.fanout import hub as hub_module
 from centripetal.fanout import outbox as outbox_module
+from centripetal.fanout.channel import Group
 from centripetal.fanout.fossil import apply_delta
-from centripetal.fanout.hub import Group, Hub
+from centripetal.fanout.hub import Hub
 from centripetal.fanout.outbox import Flusher, Outbox
 from centripetal.model import Publication
 

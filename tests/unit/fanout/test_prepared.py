@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from centripetal.fanout.channel import Group
 from centripetal.fanout.fossil import apply_delta
-from centripetal.fanout.hub import Group
 from centripetal.fanout.prepared import Prepared, patch_between
 from centripetal.model import Publication
 

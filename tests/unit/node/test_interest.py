@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from centripetal.fanout.hub import Channel, Hub
+from centripetal.fanout.channel import Channel
+from centripetal.fanout.hub import Hub
 from centripetal.fanout.outbox import Flusher
 from centripetal.interfaces import BrokerError
 from centripetal.node.interest import Interest

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from centripetal.fanout.hub import Channel
+from centripetal.fanout.channel import Channel
 from centripetal.interfaces import BrokerError, HistoryFilter
 from centripetal.model import Publication, StreamPosition
 from centripetal.node import positions as positions_module

@@ -29,6 +29,7 @@ class Described:
         self.counters = counters
         self.node_info = self.hub = self
         self.filtered = 9
+        self.map_broker: object = None
         self.metrics: dict[str, object] | None = None
         self.now = 100.0
 
@@ -206,3 +207,25 @@ def test_an_interval_holds_what_counters_grew_by_and_gauges_as_they_are() -> Non
     for quantile in ("50", "99", "999"):
         assert after[f"{duration}.quantile.{quantile}.{publish}"] == 0.25
     assert not any("bucket" in name or "histogram" in name for name in before)
+
+
+def test_what_a_map_broker_expired_is_told() -> None:
+    class Swept:
+        keys_expired = 3
+        sweep_errors = 0
+
+        def expiry_lag_seconds(self) -> float:
+            return 1.5
+
+    described = Described(Counters())
+    described.counters.map_publish_suppressed["key_exists"] += 2
+    described.counters.map_removals_sent += 4
+    without = lines_of(MetricsCollector(described))
+    assert not [line for line in without if "map_broker_cleanup" in line]
+    assert 'centrifugo_map_broker_publish_suppressed_count{channel_namespace="",reason="key_exists"} 2' in without
+    assert 'centrifugo_node_messages_sent_count{channel_namespace="",type="map_removal"} 4' in without
+    described.map_broker = Swept()
+    lines = lines_of(MetricsCollector(described))
+    assert 'centrifugo_map_broker_cleanup_lag_seconds{broker_name=""} 1.5' in lines
+    assert 'centrifugo_map_broker_cleanup_removed_count{broker_name=""} 3' in lines
+    assert 'centrifugo_map_broker_cleanup_errors_count{broker_name=""} 0' in lines

@@ -15,6 +15,9 @@ from ..results import (
     ChannelsResult,
     HistoryResult,
     InfoResult,
+    MapChangeResult,
+    MapReadResult,
+    MapStatsResult,
     PresenceResult,
     PresenceStatsResult,
     PublishResult,
@@ -147,6 +150,40 @@ async def _write_channels(message: schema.ChannelsResult, result: ChannelsResult
             await time_slice.renew()
 
 
+async def _write_map_change(message: Any, result: MapChangeResult) -> None:
+    message.offset = result.offset
+    message.epoch = result.epoch
+    message.suppressed = result.suppressed
+    message.suppress_reason = result.suppress_reason
+
+
+def _write_map_entry(message: schema.MapEntry, entry: Publication) -> None:
+    message.key = entry.key
+    message.data = entry.data
+    if entry.tags:
+        message.tags.update(entry.tags)
+    message.offset = entry.offset
+    message.score = entry.score
+    message.removed = entry.removed
+    message.time = entry.time_ms
+
+
+async def _write_map_read(message: Any, result: MapReadResult) -> None:
+    message.offset = result.offset
+    message.epoch = result.epoch
+    if result.cursor:
+        message.cursor = result.cursor
+    time_slice = TimeSlice()
+    for entry in result.entries:
+        _write_map_entry(message.entries.add(), entry)
+        if time_slice.is_over():
+            await time_slice.renew()
+
+
+async def _write_map_stats(message: schema.MapStatsResult, result: MapStatsResult) -> None:
+    message.num_keys = result.num_keys
+
+
 _WRITERS: dict[type[Result], Callable[[Any, Any], Any]] = {
     PublishResult: _write_publish,
     BroadcastResult: _write_broadcast,
@@ -155,5 +192,8 @@ _WRITERS: dict[type[Result], Callable[[Any, Any], Any]] = {
     HistoryResult: _write_history,
     InfoResult: _write_info,
     ChannelsResult: _write_channels,
+    MapChangeResult: _write_map_change,
+    MapReadResult: _write_map_read,
+    MapStatsResult: _write_map_stats,
 }
 """By type; results without a writer have no fields."""

@@ -13,6 +13,10 @@ from ..requests import (
     DisconnectRequest,
     HistoryRequest,
     InfoRequest,
+    MapPublishRequest,
+    MapReadStateRequest,
+    MapReadStreamRequest,
+    MapRemoveRequest,
     PublishRequest,
     RefreshRequest,
     Request,
@@ -21,7 +25,7 @@ from ..requests import (
     UnsubscribeRequest,
 )
 from ..results import Result
-from . import connections, info, presence, publishing, streams, subscriptions
+from . import connections, info, maps, presence, publishing, streams, subscriptions
 
 Handler = Callable[[Any, Any], Coroutine[Any, Any, Result | ApiError]]
 
@@ -59,6 +63,12 @@ METHODS: dict[str, Method] = {
         Method("rpc", 10, RpcRequest, info.rpc),
         Method("refresh", 12, RefreshRequest, connections.refresh),
         Method("channels", 8, ChannelsRequest, info.channels),
+        Method("map_publish", 33, MapPublishRequest, maps.map_publish),
+        Method("map_remove", 34, MapRemoveRequest, maps.map_remove),
+        Method("map_read_state", 35, MapReadStateRequest, maps.map_read_state),
+        Method("map_read_stream", 36, MapReadStreamRequest, maps.map_read_stream),
+        Method("map_stats", 37, ChannelRequest, maps.map_stats),
+        Method("map_clear", 38, ChannelRequest, maps.map_clear),
     )
 }
 """By name. `batch` is not among them: it is made of them (see Methods.batch)."""
