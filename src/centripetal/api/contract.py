@@ -9,14 +9,18 @@ from ..interfaces import HistoryFilter, PresenceStats, PublishOptions, PublishRe
 from ..model import ClientInfo, Disconnect, Publication, StreamPosition
 from ..node.counters import Counters
 from ..node.maps import Maps
+from ..node.namespaces import Rules
 from ..node.settings import ChannelOptions
 
 
 class ChannelNamespaces(Protocol):
     """Finds options of channels."""
 
+    def rules_of(self, channel: str) -> Rules:
+        """Returns what holds for a channel; raises ClientError 102 for an unknown namespace."""
+
     def options_of(self, channel: str) -> ChannelOptions:
-        """Returns the options of a channel's namespace; raises ClientError 102 for an unknown one."""
+        """Returns the options of a channel's namespace; raises as rules_of()."""
 
 
 class ApiNode(Protocol):

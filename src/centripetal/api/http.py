@@ -13,7 +13,7 @@ from .access import KeyCheck
 from .contract import ApiNode
 from .errors import HTTP_STATUSES, INTERNAL, ApiError
 from .json_requests import BadBody, decode_batch, decode_request
-from .json_results import NotJson, encode_error, encode_replies, encode_result
+from .json_results import NotJson, encode_error, encode_replies, encode_result, encode_short
 from .methods import METHODS, Methods
 from .settings import HttpApiSettings
 
@@ -24,12 +24,12 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 TRANSPORT_ERROR_MODE = "transport"
 
-_JSON = [("Content-Type", "application/json")]
-_TEXT = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")]
+_JSON = (("Content-Type", "application/json"),)
+_TEXT = (("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff"))
 
-_UNAUTHORIZED = HttpResponse(401, [], b"")
+_UNAUTHORIZED = HttpResponse(401)
 _NOT_FOUND = HttpResponse(404, _TEXT, b"404 page not found\n")
-_METHOD_NOT_ALLOWED = HttpResponse(405, [], b"")
+_METHOD_NOT_ALLOWED = HttpResponse(405)
 _BAD_REQUEST = HttpResponse(400, _TEXT, b"Bad Request\n")
 _SERVER_ERROR = HttpResponse(500, _TEXT, b"Internal Server Error\n")
 _EMPTY_RESULT = HttpResponse(200, _JSON, b'{"result":{}}')
@@ -42,9 +42,11 @@ class HttpApi:
         prefix: path of the legacy endpoint, without a trailing slash; `/` when empty.
         paths: all paths that exist.
         max_body_bytes: of one request.
+        forgets_requests: see endpoints.HttpEndpoint.
     """
 
     max_body_bytes = MAX_BODY_BYTES
+    forgets_requests = True
 
     def __init__(self, node: ApiNode, settings: HttpApiSettings) -> None:
         """Makes the endpoint.
@@ -91,11 +93,13 @@ class HttpApi:
             if self._transport_errors or request.headers.get("x-centrifugo-error-mode") == TRANSPORT_ERROR_MODE:
                 return HttpResponse(HTTP_STATUSES.get(outcome.code, 500), _JSON, encode_error(outcome))
             return HttpResponse(200, _JSON, b'{"error":%b}' % encode_error(outcome))
-        try:
-            encoded = await encode_result(outcome)
-        except NotJson:
-            _log_not_json(name)
-            return _SERVER_ERROR
+        encoded = encode_short(outcome)
+        if encoded is None:
+            try:
+                encoded = await encode_result(outcome)
+            except NotJson:
+                _log_not_json(name)
+                return _SERVER_ERROR
         return _EMPTY_RESULT if encoded == b"{}" else HttpResponse(200, _JSON, b'{"result":%b}' % encoded)
 
     async def _batch(self, body: bytes) -> HttpResponse:

@@ -28,7 +28,13 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     method.name: msgspec.json.Decoder(method.request) for method in METHODS.values()
 }
 _batch_decoder = msgspec.json.Decoder(BatchRequest)
-_command_decoder = msgspec.json.Decoder(dict[str, Raw] | None)
+_BatchCommand = msgspec.defstruct(
+    "_BatchCommand",
+    [(method.name, method.request | None, None) for method in METHODS.values()],
+    gc=False,
+)
+"""The request of one command, under its method's name."""
+_command_decoder = msgspec.json.Decoder(_BatchCommand | None)
 
 
 def decode_json(decoder: msgspec.json.Decoder[Any], text: bytes | str | Raw) -> Any:
@@ -42,7 +48,7 @@ def decode_json(decoder: msgspec.json.Decoder[Any], text: bytes | str | Raw) -> 
         BadBody: it is not JSON, not UTF-8, of a wrong shape, or nested too deeply.
     """
     try:
-        if not isinstance(text, (str, Raw)) and not text.isascii():
+        if isinstance(text, bytes) and not text.isascii():
             text.decode()  # payloads are not looked into otherwise, and go on to text frames of others
         return decoder.decode(text)
     except msgspec.ValidationError as error:
@@ -65,17 +71,13 @@ def decode_request(method: str, body: bytes | str | Raw) -> Request:
 
 
 def _decode_command(raw: Raw) -> Command:
-    fields = decode_json(_command_decoder, raw)
-    if fields is None:
+    requests = decode_json(_command_decoder, raw)
+    if requests is None:
         return Command("", error=BAD_REQUEST)
-    requests = {
-        name: decode_request(name, text) for name, text in fields.items() if name in METHODS and bytes(text) != b"null"
-    }
-    if len(requests) == 1:
-        return Command(*requests.popitem())
     for name in METHODS:
-        if name in requests:
-            return Command(name, requests[name])
+        request = getattr(requests, name)
+        if request is not None:
+            return Command(name, request)
     return Command("", error=NOT_FOUND)
 
 

@@ -134,16 +134,22 @@ async def _joined(items: Iterable[T], encode: Callable[[T], bytes]) -> bytes:
     return b",".join(parts)
 
 
+def encode_short(result: Result) -> bytes | None:
+    """Returns a result as a JSON object, None if it is one for encode_result()."""
+    if isinstance(result, PublishResult):
+        return _encode(result) if result.epoch or result.offset else EMPTY_JSON
+    return EMPTY_JSON if result is EMPTY else None
+
+
 async def encode_result(result: Result) -> bytes:
     """Returns a result as a JSON object.
 
     Raises:
         NotJson: it has a payload that is not JSON.
     """
-    if isinstance(result, PublishResult):
-        return _encode(result) if result.offset or result.epoch else EMPTY_JSON
-    if result is EMPTY:
-        return EMPTY_JSON
+    short = encode_short(result)
+    if short is not None:
+        return short
     if isinstance(result, BroadcastResult):
         return b'{"responses":[%b]}' % await _joined(result.responses, _response_json)
     if isinstance(result, HistoryResult):
@@ -177,7 +183,8 @@ async def encode_replies(replies: list[Reply], on_not_json: Callable[[str], ApiE
     for method, outcome in replies:
         if not isinstance(outcome, ApiError):
             try:
-                parts.append(b'{"%b":%b}' % (method.encode(), await encode_result(outcome)))
+                encoded = encode_short(outcome)
+                parts.append(b'{"%b":%b}' % (method.encode(), encoded or await encode_result(outcome)))
             except NotJson:
                 outcome = on_not_json(method)
         if isinstance(outcome, ApiError):

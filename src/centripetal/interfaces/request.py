@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qsl
 
 MAX_QUERY_PARAMETERS = 256
@@ -22,7 +23,7 @@ class HttpRequest:
     """
 
     __slots__ = (
-        "_parameters", "headers", "http_version", "is_tls", "method", "path", "protocol", "query", "remote_address",
+        "_address", "_parameters", "headers", "http_version", "is_tls", "method", "path", "protocol", "query",
     )  # fmt: skip
 
     def __init__(
@@ -39,11 +40,23 @@ class HttpRequest:
         self.path = path
         self.query = query
         self.headers: dict[str, str] = {} if headers is None else headers
-        self.remote_address = remote_address
+        self._address: str | Callable[[], str] = remote_address
         self.is_tls = is_tls
         self.http_version = http_version
         self.protocol = ""
         self._parameters: dict[str, str] | None = None
+
+    @property
+    def remote_address(self) -> str:
+        """`host:port` of the peer, empty when unknown."""
+        if not isinstance(self._address, str):
+            self._address = self._address()
+        return self._address
+
+    @remote_address.setter
+    def remote_address(self, address: str | Callable[[], str]) -> None:
+        """Sets it, or what finds it out when somebody asks: few do, and it costs a system call."""
+        self._address = address
 
     @property
     def query_parameters(self) -> dict[str, str]:
@@ -68,15 +81,16 @@ class HttpResponse:
 
     Attributes:
         status: 100–599.
-        headers: names and values; length, date and connection are the front door's.
+        headers: names and values; length, date and connection are the front door's. A tuple, for answers that are given
+            often, lets the front door keep their encoded form.
         body: bytes, empty for none.
     """
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: list[tuple[str, str]] | None = None, body: bytes = b"") -> None:
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> None:
         self.status = status
-        self.headers: list[tuple[str, str]] = [] if headers is None else headers
+        self.headers = headers
         self.body = body
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import re2  # type: ignore[import-untyped]
 
-from ..interfaces import MapRetention
+from ..interfaces import MapRetention, PublishOptions
 from ..model.errors import ERROR_UNKNOWN_CHANNEL
 from .settings import ChannelOptions, ChannelSettings, MapOptions
 
@@ -33,12 +33,14 @@ class Rules(NamedTuple):
         options: the namespace's options, with the global defaults filled in.
         name_pattern: compiled `channel_regex`, None without one.
         history_meta_ttl_seconds: effective `history_meta_ttl`.
+        publish: how publications are stored and sent of which their publisher wants nothing special.
         map_retention: how long maps live; None for channels that are none.
     """
 
     options: ChannelOptions
     name_pattern: NamePattern | None
     history_meta_ttl_seconds: float
+    publish: PublishOptions
     map_retention: MapRetention | None = None
 
 
@@ -50,14 +52,21 @@ class Namespaces:
         self._boundary = settings.namespace_boundary
         self._prefix = settings.private_prefix
         self._rules = {namespace.name: self._rules_of(namespace) for namespace in settings.namespaces}
-        self._rules[""] = self._rules_of(settings.without_namespace)
+        self._without_namespace = self._rules[""] = self._rules_of(settings.without_namespace)
 
     def _rules_of(self, options: ChannelOptions) -> Rules:
         if not options.publication_data_format and self.settings.publication_data_format:
             options = msgspec.structs.replace(options, publication_data_format=self.settings.publication_data_format)
         pattern = re2.compile(options.channel_regex) if options.channel_regex else None
         retention = retention_of(options.map) if options.subscription_type in MAP_TYPES else None
-        return Rules(options, pattern, options.history_meta_ttl or self.settings.history_meta_ttl, retention)
+        meta_ttl = options.history_meta_ttl or self.settings.history_meta_ttl
+        publish = PublishOptions(
+            history_size=options.history_size,
+            history_ttl_seconds=options.history_ttl,
+            history_meta_ttl_seconds=meta_ttl,
+            use_delta=options.delta_publish,
+        )
+        return Rules(options, pattern, meta_ttl, publish, retention)
 
     def split(self, channel: str) -> tuple[str, str]:
         """Returns the namespace's name and the rest of the channel's name; `("", channel)` without a namespace."""
@@ -75,6 +84,8 @@ class Namespaces:
         Raises:
             ClientError: 102, the namespace is not configured.
         """
+        if self._boundary not in channel:
+            return self._without_namespace
         rules = self._rules.get(self.split(channel)[0])
         if rules is None:
             raise ERROR_UNKNOWN_CHANNEL

@@ -75,7 +75,9 @@ class OpenResponse(asyncio.Protocol, metaclass=ABCMeta):
 class HttpEndpoint(Protocol):
     """Answers requests with whole responses.
 
-    One that has the attribute `begins_connections` is where clients come in: its requests wait at the gate.
+    One that has the attribute `begins_connections` is where clients come in: its requests wait at the gate. One that has
+    `forgets_requests` judges a head by nothing but the head, and keeps no request: when the same head comes again on a
+    connection, what begin() found holds, and the same object is the request.
 
     Attributes:
         max_body_bytes: larger bodies get 413 and are not read.

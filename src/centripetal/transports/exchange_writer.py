@@ -24,9 +24,9 @@ class ExchangeWriter:
     def respond(self, transport: asyncio.Transport, response: HttpResponse) -> None:
         """Sends a whole response."""
         exchange = cast("Exchange", transport)
-        status, headers, body = response.status, response.headers, response.body
+        status, headers, body = response.status, list(response.headers), response.body
         if status >= 200 and status != 204 and status != 304:
-            headers = [*headers, ("content-length", str(len(body)))]
+            headers.append(("content-length", str(len(body))))
         else:
             body = b""
         exchange.start(status, headers)

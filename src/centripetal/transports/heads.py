@@ -6,11 +6,15 @@ here and in `bodies`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
 from ..interfaces.request import HttpRequest
+
+if TYPE_CHECKING:
+    from .endpoints import HttpEndpoint, Routes
 
 CHUNKED = -1
 """Body length of a request with `Transfer-Encoding: chunked`."""
@@ -55,6 +59,39 @@ class Head:
         old = self.request
         request = HttpRequest(old.method, old.path, old.query, old.headers, http_version=old.http_version)
         return Head(request, self.body_length, self.keep_alive, self.expects_continue)
+
+
+class KnownHead:
+    """The head of a request that was served, and may come again on its connection: clients of an API send the same one.
+
+    Args:
+        text: from the request line to the empty line.
+        head: what it says; its body has a known length.
+        endpoint: who answers it; one that forgets requests.
+        routes: by which that was found.
+    """
+
+    __slots__ = ("_routes", "endpoint", "head", "text")
+
+    def __init__(self, text: bytes, head: Head, endpoint: HttpEndpoint, routes: Routes) -> None:
+        self.text = text
+        self.head = head
+        self.endpoint = endpoint
+        self._routes = routes
+
+    def find_end(self, data: bytes, position: int, routes: Routes) -> int:
+        """Returns where such a request ends; 0 if another one begins at the position, or it has not come as a whole.
+
+        Args:
+            data: received bytes.
+            position: where a request begins in them.
+            routes: that hold now.
+        """
+        if routes is self._routes and data.startswith(self.text, position):
+            end = position + len(self.text) + self.head.body_length
+            if end <= len(data):
+                return end
+        return 0
 
 
 class HeadReader:

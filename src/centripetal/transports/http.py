@@ -7,7 +7,10 @@ paused. An idle connection holds no parser, no buffer and no timer.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from functools import partial
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -18,7 +21,7 @@ from .bodies import BadBody, ChunkedBody, SizedBody
 from .deadlines import Expiring
 from .endpoints import HttpEndpoint, OpenResponse, UpgradeEndpoint
 from .fallback import FallbackProtocol
-from .heads import CHUNKED, BadHead, Head
+from .heads import CHUNKED, BadHead, Head, KnownHead
 from .lingering import LingeringConnection
 from .responses import CONTINUE, plain, response_of
 
@@ -39,8 +42,8 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_lingers", "_listener", "_out",
-        "_reading_paused", "_transport", "_unread", "_writing_paused", "bucket", "deadline",
+        "_admitted", "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_known", "_lingers",
+        "_listener", "_out", "_reading_paused", "_transport", "_unread", "_writing_paused", "bucket", "deadline",
     )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
@@ -50,6 +53,7 @@ class HttpConnection(asyncio.Protocol):
         self._head: Head | None = None  # of the request whose body is being read
         self._endpoint: HttpEndpoint | None = None
         self._body: SizedBody | ChunkedBody | None = None
+        self._known: KnownHead | None = None  # of the request before, if it may come again
         self._out: list[bytes] = []
         self._admitted = False  # the next request has passed the gate
         self._busy = False  # a request is being answered, or waits at the gate
@@ -70,7 +74,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         self._unread = b""
-        self._body = self._head = None
+        self._body = self._head = self._known = None
         self._out.clear()
 
     def eof_received(self) -> bool:
@@ -147,11 +151,15 @@ class HttpConnection(asyncio.Protocol):
         self._unread = b""
         size = len(data)
         position = 0
-        loop = self._listener.loop
         started = 0.0
         while position < size:
+            known = self._known
             if self._head is not None:
                 position = self._read_body(data, position)
+            elif known is not None and (end := known.find_end(data, position, self._listener.routes)):
+                position += len(known.text)
+                self._respond(known.head, known.endpoint, data[position:end])
+                position = end
             else:
                 while data.startswith(b"\r\n", position):
                     position += 2
@@ -171,12 +179,12 @@ class HttpConnection(asyncio.Protocol):
             if self._transport is None or self._closing or self._busy or self._writing_paused:
                 break
             if position < size and self._head is None:
-                now = loop.time()
+                now = self._listener.loop.time()
                 if not started:
                     started = now
                 elif now - started > _SLICE_SECONDS:
                     self._busy = True
-                    loop.call_soon(self._next_slice)
+                    self._listener.loop.call_soon(self._next_slice)
                     break
         if self._transport is None:
             return
@@ -248,7 +256,7 @@ class HttpConnection(asyncio.Protocol):
         request = head.request
         assert self._transport is not None
         request.is_tls = listener.is_tls
-        request.remote_address = remote_address(self._transport)
+        request.remote_address = partial(remote_address, self._transport)
         endpoint = listener.routes.find(request.path)
         if endpoint is None:
             upgrading = listener.routes.find_upgrade(request.path)
@@ -265,6 +273,8 @@ class HttpConnection(asyncio.Protocol):
             return self._respond_early(head, early, data, position)
         end = position + length
         if 0 <= length and end <= len(data):
+            if head.keep_alive and getattr(endpoint, "forgets_requests", False):
+                self._known = KnownHead(data[start:position], head, endpoint, listener.routes)
             self._respond(head, endpoint, data[position:end])
             return end
         self._head = head
@@ -309,20 +319,21 @@ class HttpConnection(asyncio.Protocol):
         request = head.request
         try:
             outcome = endpoint.respond(request, body)
-            if isinstance(outcome, HttpResponse):
+            # First what is most frequent: it is quick to tell, other than an instance of an abstract class.
+            if type(outcome) is CoroutineType or not isinstance(outcome, (HttpResponse, OpenResponse)):
+                done, value = run_eagerly(cast("Coroutine[Any, Any, HttpResponse]", outcome))
+                if not done:
+                    self._wait(head, cast("asyncio.Task[HttpResponse]", value))
+                    return
+                response = cast("HttpResponse", value)
+            elif isinstance(outcome, HttpResponse):
                 response = outcome
-            elif isinstance(outcome, OpenResponse):
+            else:
                 assert self._transport is not None
                 self._flush()
                 outcome.begin(self._transport, self._listener.writer)
                 self._give_away(outcome)
                 return
-            else:
-                done, value = run_eagerly(outcome)
-                if not done:
-                    self._wait(head, value)  # type: ignore[arg-type]
-                    return
-                response = value  # type: ignore[assignment]
         except Exception:  # noqa: BLE001  the same
             _log.exception("http_request_failed", method=request.method)
             response = plain(500)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -23,12 +24,14 @@ class ResponseWriter:
         constant: header lines of every response.
     """
 
-    __slots__ = ("_date", "_date_until", "constant")
+    __slots__ = ("_date", "_date_until", "_starts", "constant")
 
     def __init__(self) -> None:
         self.constant: list[str] = []
         self._date = ""
         self._date_until = 0.0
+        self._starts: dict[tuple[int, Sequence[tuple[str, str]]], bytes] = {}
+        """What answers with headers in a tuple begin with, up to their length; for one second, as the date."""
 
     def encode(
         self, response: HttpResponse, *, close: bool, http_10: bool = False, without_body: bool = False
@@ -44,6 +47,8 @@ class ResponseWriter:
         Raises:
             ValueError: a header contains a line break.
         """
+        if type(response.headers) is tuple and response.status == 200 and not (close or http_10 or without_body):
+            return self._encode_known(response)
         status = response.status
         lines = self._begin(status, response.headers)
         body = response.body
@@ -57,6 +62,18 @@ class ResponseWriter:
             lines.append("Connection: keep-alive")
         data = _join(lines)
         return data if without_body or not body else data + body
+
+    def _encode_known(self, response: HttpResponse) -> bytes:
+        """Encodes an answer to a client of HTTP/1.1 that stays, with headers that are given often."""
+        if time.time() >= self._date_until:
+            self._starts.clear()
+        body = response.body
+        key = response.status, response.headers
+        start = self._starts.get(key)
+        if start is None:
+            lines = self._begin(response.status, response.headers)
+            start = self._starts[key] = _join(lines)[:-2] + b"Content-Length: "
+        return b"%b%d\r\n\r\n%b" % (start, len(body), body)
 
     def open(self, transport: asyncio.Transport, headers: list[tuple[str, str]], body: bytes, *, chunked: bool) -> None:
         """Sends the head of an answer that ends with the connection; see endpoints.AnswerWriter."""
@@ -82,7 +99,7 @@ class ResponseWriter:
             self._date = formatdate(now, usegmt=True)
         return self._date
 
-    def _begin(self, status: int, headers: list[tuple[str, str]]) -> list[str]:
+    def _begin(self, status: int, headers: Iterable[tuple[str, str]]) -> list[str]:
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self.date()}", *self.constant]
         for name, value in headers:
             lines.append(f"{name}: {value}")
@@ -96,10 +113,10 @@ def _join(lines: list[str]) -> bytes:
     return head.encode("latin-1", "replace") + b"\r\n\r\n"
 
 
-def plain(status: int, headers: list[tuple[str, str]] | None = None) -> HttpResponse:
+def plain(status: int, headers: Iterable[tuple[str, str]] = ()) -> HttpResponse:
     """Makes a response whose body is the status' name."""
     text = _REASONS.get(status, "Unknown").encode() + b"\n"
-    return HttpResponse(status, [("Content-Type", "text/plain; charset=utf-8"), *(headers or ())], text)
+    return HttpResponse(status, [("Content-Type", "text/plain; charset=utf-8"), *headers], text)
 
 
 def response_of(task: asyncio.Task[HttpResponse]) -> HttpResponse:

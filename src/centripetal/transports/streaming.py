@@ -297,7 +297,7 @@ class StreamConnection(OpenResponse):
         self._unopened = None
         failure = disconnect.__cause__ if disconnect is not None else None
         response = self._rules.failures.response(failure if isinstance(failure, ClientError) else disconnect)
-        response.headers += self._cors or []
+        response.headers = [*response.headers, *(self._cors or ())]
         writer.respond(self._transport, response)
 
     def _farewell(self, disconnect: Disconnect | None) -> bytes:

@@ -73,7 +73,7 @@ def test_insecure() -> None:
 def test_only_post(method: str) -> None:
     for path in ("/api/publish", "/api/batch", "/api"):
         response = Stage().send(path, b"", {}, method=method)
-        assert (response.status, response.body, response.headers) == (405, b"", [])
+        assert (response.status, response.body, response.headers) == (405, b"", ())
 
 
 @pytest.mark.parametrize(

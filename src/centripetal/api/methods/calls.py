@@ -100,7 +100,11 @@ class Methods:
         replies = []
         time_slice = TimeSlice()
         for command in commands:
-            replies.append(await self._reply(command))
+            method, request = command.method, command.request
+            if request is None:
+                replies.append(await self._reply(command))
+            else:
+                replies.append(Reply(method, await self.call(method, request)))
             if time_slice.is_over():
                 await time_slice.renew()
         return replies

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ...interfaces import PublishOptions
 from ...model import ClientError
 from ...model.errors import forget_traceback
+from ...node.namespaces import Rules
 from ...node.publication_format import check_publication_data
-from ...node.settings import ChannelOptions
 from ..contract import ApiNode
 from ..errors import BAD_REQUEST, INTERNAL, ApiError, api_error
 from ..requests import MAX_UINT64, BroadcastRequest, PublicationRequest, PublishRequest
@@ -18,25 +18,32 @@ from .payload import payload
 MAX_BROADCAST_CHANNELS = 100_000
 """More channels than this in one broadcast are error 107."""
 
+NOT_STORED = PublishResult()
+"""The result of a publication without a position."""
+
 STREAM_TYPES = ("", "stream")
 """Values of `subscription_type` whose channels take plain publications."""
 
 
-def publish_options(node: ApiNode, options: ChannelOptions, request: PublicationRequest) -> PublishOptions:
+def publish_options(rules: Rules, request: PublicationRequest) -> PublishOptions:
     """Returns how a publication is stored and sent in a namespace."""
+    usual = rules.publish
     tags = request.tags
+    special = tags or request.idempotency_key or request.version or request.version_epoch or request.skip_history
+    if not special and (usual.use_delta or not request.delta):
+        return usual
     if tags and None in tags.values():
         tags = {name: value or "" for name, value in tags.items()}
     kept = not request.skip_history
     return PublishOptions(
-        history_size=options.history_size if kept else 0,
-        history_ttl_seconds=options.history_ttl if kept else 0.0,
-        history_meta_ttl_seconds=node.history_meta_ttl_seconds(options),
+        history_size=usual.history_size if kept else 0,
+        history_ttl_seconds=usual.history_ttl_seconds if kept else 0.0,
+        history_meta_ttl_seconds=usual.history_meta_ttl_seconds,
         tags=tags or None,  # type: ignore[arg-type]  # no None is left in it
         idempotency_key=request.idempotency_key or "",
         version=request.version or 0,
         version_epoch=request.version_epoch or "",
-        use_delta=request.delta or options.delta_publish,
+        use_delta=request.delta or usual.use_delta,
     )
 
 
@@ -46,12 +53,13 @@ async def publish(node: ApiNode, request: PublishRequest) -> PublishResult | Api
     data = payload(request.data, request.b64data)
     if not channel or data is None or (request.version or 0) > MAX_UINT64:
         return BAD_REQUEST
-    options = node.namespaces.options_of(channel)
+    rules = node.namespaces.rules_of(channel)
+    options = rules.options
     if options.subscription_type not in STREAM_TYPES:
         return BAD_REQUEST
     check_publication_data(data, options.publication_data_format)
-    position = (await node.publish(channel, data, publish_options(node, options, request))).position
-    return PublishResult(position.offset, position.epoch)
+    position = (await node.publish(channel, data, publish_options(rules, request))).position
+    return PublishResult(position.offset, position.epoch) if position.epoch or position.offset else NOT_STORED
 
 
 class _Broadcast:
@@ -78,14 +86,12 @@ class _Broadcast:
     async def _publish(self, channel: str | None) -> PublishResult | ApiError:
         if not channel:
             return BAD_REQUEST
-        options = self.node.namespaces.options_of(channel)
-        error = self._data_error(options.publication_data_format)
+        rules = self.node.namespaces.rules_of(channel)
+        error = self._data_error(rules.options.publication_data_format)
         if error is not None:
             return error
-        position = (
-            await self.node.publish(channel, self.data, publish_options(self.node, options, self.request))
-        ).position
-        return PublishResult(position.offset, position.epoch)
+        position = (await self.node.publish(channel, self.data, publish_options(rules, self.request))).position
+        return PublishResult(position.offset, position.epoch) if position.epoch or position.offset else NOT_STORED
 
     async def publish(self, channel: str | None) -> PublishResult | ApiError:
         """Publishes to one channel; a failure is its response and does not stop the others."""
