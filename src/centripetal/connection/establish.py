@@ -134,20 +134,24 @@ class Making:
 
         Another subscriber may have brought the channel further than what was read, or less far.
         """
+        node, codec = self.client.node, self.client.encoding.codec
         for _ in range(READS):
             found = await self._find()
             self._check_wanted()
-            await self.client.node.positions.reach(channel, found.top)
+            await node.positions.reach(channel, found.top)
             self._check_wanted()
             bases = PatchBases()
-            entries = await entries_of(self.client.encoding.codec, found.publications, self.delta, bases)
-            self._check_wanted()
+            entries: list[PublicationEntry] = []
+            if found.publications:
+                shared = node.shared_entries.of(self.name, found.top.epoch, codec, self.delta)
+                entries = await entries_of(codec, found.publications, self.delta, bases, shared)
+                self._check_wanted()
             if not self._merge(found):
                 continue
-            if entries and found.publications[0] is not entries[0].publication:
+            if entries and found.publications[0].offset != entries[0].publication.offset:
                 entries, bases = [], PatchBases()  # the cache mode keeps the newest one only
             extend_entries(entries, found.publications, self.delta, bases)
-            if self.client.node.positions.agrees(channel, found.top):
+            if node.positions.agrees(channel, found.top):
                 return found, entries
         raise DISCONNECT_INSUFFICIENT_STATE
 

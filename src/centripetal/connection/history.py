@@ -49,12 +49,7 @@ async def history(client: Client, request: HistoryRequest, command_id: int) -> N
     )
     if since is not None and since.epoch and since.epoch != top.epoch:
         raise ERROR_UNRECOVERABLE_POSITION
-    client.reply(
-        command_id,
-        "history",
-        HistoryResult(
-            publications=await entries_of(client.encoding.codec, publications, delta=False),
-            epoch=top.epoch,
-            offset=top.offset,
-        ),
-    )
+    codec = client.encoding.codec
+    shared = node.shared_entries.of(channel, top.epoch, codec, fossil=False) if publications else None
+    entries = await entries_of(codec, publications, delta=False, shared=shared)
+    client.reply(command_id, "history", HistoryResult(publications=entries, epoch=top.epoch, offset=top.offset))

@@ -20,6 +20,7 @@ from .subscription import Grant
 
 if TYPE_CHECKING:
     from ..node.node import Node
+    from ..node.shared_entries import StreamEntries
 
 REJECT_UNRECOVERED = 2
 """Bit of the subscribe request's `flag`: error 112 in place of a subscription that could not recover."""
@@ -168,7 +169,11 @@ class PatchBases:
 
 
 async def entries_of(
-    codec: Any, publications: list[Publication], delta: bool, bases: PatchBases | None = None
+    codec: Any,
+    publications: list[Publication],
+    delta: bool,
+    bases: PatchBases | None = None,
+    shared: StreamEntries | None = None,
 ) -> list[PublicationEntry]:
     """Returns the entries of a reply, patched and encoded in slices, so that a long list does not hold the loop.
 
@@ -177,16 +182,29 @@ async def entries_of(
         publications: in order.
         delta: entries are in the form for subscribers that negotiated it.
         bases: of patches; None for none, so that all entries are whole.
+        shared: entries of the stream that the publications are of, which others have read; None if they are of none.
 
     Raises:
         UnencodableData: the codec cannot carry one.
     """
+    if shared is not None and not delta:
+        try:
+            return [shared.known[publication.offset] for publication in publications]
+        except KeyError:
+            pass
     entries: list[PublicationEntry] = []
     started = time.perf_counter()
-    for number in range(len(publications)):
-        extend_entries(entries, publications, delta, bases, number + 1)
-        entry = entries[-1]
-        entries[-1] = PublicationEntry(entry.publication, entry.fossil, entry.patch, codec.encode_entry(entry))
+    for publication in publications:
+        base = bases.take(publication) if delta and bases is not None else None
+        key = publication.offset if base is None else (publication.offset, base.offset)
+        entry = shared.known.get(key) if shared is not None else None
+        if entry is None:
+            entry = _entry_of(publication, delta, base)
+            encoded = codec.encode_entry(entry)
+            entry = PublicationEntry(publication, delta, entry.patch, encoded)
+            if shared is not None:
+                shared.keep(key, entry, len(publication.data) + len(encoded))
+        entries.append(entry)
         if time.perf_counter() - started > SLICE_SECONDS:
             await asyncio.sleep(0)
             started = time.perf_counter()
@@ -194,15 +212,13 @@ async def entries_of(
 
 
 def extend_entries(
-    entries: list[PublicationEntry],
-    publications: list[Publication],
-    delta: bool,
-    bases: PatchBases | None,
-    end: int | None = None,
+    entries: list[PublicationEntry], publications: list[Publication], delta: bool, bases: PatchBases
 ) -> None:
-    """Adds the entries that a list of publications, up to `end`, has beyond those already made."""
-    for number in range(len(entries), len(publications) if end is None else end):
-        publication = publications[number]
-        base = bases.take(publication) if delta and bases is not None else None
-        patch = None if base is None else patch_between(base.data, publication.data)
-        entries.append(PublicationEntry(publication, fossil=delta, patch=patch))
+    """Adds the entries that a list of publications has beyond those already made."""
+    for publication in publications[len(entries) :]:
+        entries.append(_entry_of(publication, delta, bases.take(publication) if delta else None))
+
+
+def _entry_of(publication: Publication, delta: bool, base: Publication | None) -> PublicationEntry:
+    patch = None if base is None else patch_between(base.data, publication.data)
+    return PublicationEntry(publication, fossil=delta, patch=patch)

@@ -45,6 +45,7 @@ from .patterns import compile_pattern
 from .positions import Positions
 from .registry import Registry
 from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
+from .shared_entries import SharedEntries
 from .sources import Sources
 from .steering import carry_out, carry_out_told
 from .ticker import Ticker
@@ -69,6 +70,7 @@ class Node:
         tokens: verifies JSON Web Tokens, None when nothing does.
         hooks: what the application decides.
         registry: authenticated connections.
+        shared_entries: publications encoded for several who read the same.
         hub, interest, positions: channels with subscribers here.
         sources: brokers, asked for each channel the right one.
         maps: keyed state of channels.
@@ -132,6 +134,8 @@ class Node:
         self.delivery.positions = self.positions
         self.ticker = Ticker(self.clock, loop)
         self.ticker.every_second.append(self.positions.check_due)
+        self.shared_entries = SharedEntries()
+        self.ticker.every_second.append(self.shared_entries.every_second)
         self.node_info = NodeInfo(self)
         self.stopping = False
         broker.bind(self.delivery)

@@ -97,7 +97,7 @@ def _map_fields(publication: Publication) -> bytes:
 
 
 def _entries(entries: list[results.PublicationEntry]) -> bytes:
-    return b"[%b]" % b",".join([encode_entry(each) for each in entries])
+    return b"[%b]" % b",".join([each.encoded or encode_entry(each) for each in entries])
 
 
 def encode_entry(entry: results.PublicationEntry) -> bytes:
