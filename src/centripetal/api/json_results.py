@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +30,9 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 EMPTY_JSON = b"{}"
+
+ENTRIES_AT_ONCE = 200
+"""So many presence entries are encoded in one go: about a tenth of a millisecond."""
 
 
 class NotJson(Exception):
@@ -59,6 +63,8 @@ def _embedded(payload: bytes) -> Raw | UnsetType:
 
 
 def _client_info(info: ClientInfo) -> _ClientInfo:
+    if not info.conn_info and not info.chan_info:
+        return _ClientInfo(info.user, info.client)
     return _ClientInfo(info.user, info.client, _embedded(info.conn_info), _embedded(info.chan_info))
 
 
@@ -110,8 +116,16 @@ async def _map_read_json(result: MapReadResult) -> bytes:
     return b"{%b}" % b",".join(parts)
 
 
-def _presence_json(entry: tuple[str, ClientInfo]) -> bytes:
-    return b"%b:%b" % (_encode(entry[0]), _encode(_client_info(entry[1])))
+async def _presence_json(presence: dict[str, ClientInfo]) -> bytes:
+    """Encodes many at a time, which costs half of doing it one by one."""
+    parts = []
+    time_slice = TimeSlice()
+    entries = iter(presence.items())
+    while some := {client: _client_info(info) for client, info in islice(entries, ENTRIES_AT_ONCE)}:
+        parts.append(_encode(some)[1:-1])
+        if time_slice.is_over():
+            await time_slice.renew()
+    return b",".join(parts)
 
 
 def _channel_json(entry: tuple[str, int]) -> bytes:
@@ -158,7 +172,7 @@ async def encode_result(result: Result) -> bytes:
     if isinstance(result, MapReadResult):
         return await _map_read_json(result)
     if isinstance(result, PresenceResult):
-        return b'{"presence":{%b}}' % await _joined(result.presence.items(), _presence_json)
+        return b'{"presence":{%b}}' % await _presence_json(result.presence)
     if isinstance(result, ChannelsResult):
         return b'{"channels":{%b}}' % await _joined(result.channels.items(), _channel_json)
     return _encode(result)

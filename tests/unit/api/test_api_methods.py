@@ -268,6 +268,16 @@ def test_presence() -> None:
     assert stage.call("presence_stats", {"channel": "room:x"}) == {"result": {"num_clients": 2, "num_users": 1}}
 
 
+@pytest.mark.parametrize("number", [1, 199, 200, 201, 1000])
+def test_presence_of_many(number: int) -> None:
+    stage = Stage()
+    stage.node.present = {f"c{at}": ClientInfo(f"u{at}", f"c{at}", b'{"at":%d}' % at * (at % 2)) for at in range(number)}
+    assert stage.call("presence", {"channel": "room:x"})["result"]["presence"] == {
+        f"c{at}": {"user": f"u{at}", "client": f"c{at}", **({"conn_info": {"at": at}} if at % 2 else {})}
+        for at in range(number)
+    }
+
+
 @pytest.mark.parametrize("method", ["presence", "presence_stats", "history", "history_remove"])
 def test_methods_of_a_channel_refuse(method: str) -> None:
     stage = Stage()
