@@ -153,6 +153,7 @@ def take_pong(client: Client) -> None:
     client.node.counters.ping_pong_duration[client.transport.name].observe(elapsed)
     client.ping_sent_at = 0.0
     client.due.pong = 0.0
+    reschedule(client)  # rather than being called in vain when the pong would have been due
 
 
 def perform(client: Client, now: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from centripetal.connection import duties
 from centripetal.fanout.outbox import FRAMES_A_WRITE
 from centripetal.interfaces import ServerSubscription
 
@@ -55,6 +56,26 @@ def test_a_pong_in_time_and_one_that_is_missing() -> None:
         assert peer.received() == [{}]
         advance(scene, 8.2)
         assert closed_with(peer) == 3012
+
+    play(scenario)
+
+
+def test_a_pong_that_came_wakes_nobody_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        peer = connected(scene.node)
+        woken: list[float] = []
+        perform = duties.perform
+        monkeypatch.setattr(duties, "perform", lambda client, now: (woken.append(now), perform(client, now)))
+        advance(scene, 25.1)
+        peer.send({})
+        for _ in range(24):
+            advance(scene, 1)
+        assert len(woken) == 1
+        advance(scene, 1.2)
+        assert len(woken) == 2
+        assert peer.received() == [{}, {}]
+        received = scene.node.counters.messages_received[peer.client.transport.name, "client_pong"]
+        assert (received.count, received.size) == (1, 2)
 
     play(scenario)
 
