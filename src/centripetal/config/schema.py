@@ -108,6 +108,9 @@ class Config(Struct, frozen=True, kw_only=True):
     usage_stats: UsageStatsSettings = field(default_factory=UsageStatsSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     shutdown: ShutdownSettings = field(default_factory=ShutdownSettings)
+    workers: Annotated[
+        str, Meta(description="Processes that share ports and engine, as a text; auto = one for each CPU core.")
+    ] = "1"
     pid_file: Annotated[str, Meta(description="Write process id here.")] = ""
     enable_unreleased_features: Annotated[
         bool, Meta(description="Allow features that are not finished (the redisnats broker).")

@@ -7,8 +7,9 @@ broker, once, and delivers them in order; only if it cannot do so are the subscr
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -225,6 +226,17 @@ class Positions:
         position.checked_at = self._clock.monotonic()
         return True
 
+    def suspect(self, channels: Iterable[Channel]) -> None:
+        """Has positions compared with the broker's soon: what was published lately may not have come.
+
+        Args:
+            channels: all, with or without a position.
+        """
+        for channel in channels:
+            if channel.position is not None:
+                channel.position.checked_at = -math.inf
+                self._due[channel] = None
+
     def check_due(self) -> None:
         """Compares positions with the broker's, of those channels whose time has come."""
         now = self._clock.monotonic()
@@ -235,7 +247,8 @@ class Positions:
             del self._due[channel]
             if position is not None:
                 position.checked_at = now
-                self._due[channel] = None
+                if self.check_delay_seconds > 0:
+                    self._due[channel] = None
                 self._run(self._check(channel, position))
 
     async def _check(self, channel: Channel, position: Position) -> None:

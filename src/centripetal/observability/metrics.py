@@ -157,7 +157,20 @@ class MetricsCollector:
 
     def render(self) -> bytes:
         """Returns the text for a scrape: the node's metrics, then those of the process and of Python."""
-        return render_families(self.families()) + generate_latest(self._process)
+        return render_families(self.all_families())
+
+    def all_families(self) -> Iterator[Family]:
+        """Yields the node's metrics, then those of the process and of Python."""
+        yield from self.families()
+        for metric in self._process.collect():
+            name = metric.name + "_total" if metric.type == "counter" else metric.name
+            samples = [
+                Sample(sample.name.removeprefix(name), tuple(sample.labels.items()), sample.value)
+                for sample in metric.samples
+                if sample.name.startswith(name)
+            ]
+            kind: Any = metric.type if metric.type in ("counter", "histogram", "summary") else "gauge"
+            yield Family(name, kind, metric.documentation, samples)
 
     def families(self) -> Iterator[Family]:
         """Yields the node's metrics as they are now."""

@@ -1,11 +1,12 @@
 """One process of a machine keeps broker, presence and maps for the others, over a Unix socket."""
 
+from .engine import LocalEngine
 from .heir import Heir, HeirError
 from .host import Host
 from .methods import VERSION
 from .post import Post
 from .remote import LocalBroker, LocalController, LocalMapBroker, LocalPresenceManager, Remote
-from .switch import Switch, SwitchedBroker, SwitchedMapBroker, SwitchedPresenceManager
+from .switch import Switch, SwitchedBroker, SwitchedController, SwitchedMapBroker, SwitchedPresenceManager
 
 __all__ = [
     "VERSION",
@@ -14,12 +15,14 @@ __all__ = [
     "Host",
     "LocalBroker",
     "LocalController",
+    "LocalEngine",
     "LocalMapBroker",
     "LocalPresenceManager",
     "Post",
     "Remote",
     "Switch",
     "SwitchedBroker",
+    "SwitchedController",
     "SwitchedMapBroker",
     "SwitchedPresenceManager",
 ]

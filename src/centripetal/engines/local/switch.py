@@ -7,6 +7,8 @@ import asyncio
 from ...interfaces import (
     Broker,
     BrokerEvents,
+    ControlEvents,
+    Controller,
     HistoryFilter,
     MapBroker,
     MapBrokerEvents,
@@ -249,3 +251,40 @@ class SwitchedMapBroker:
         await self._switch.passed()
         await self.current.clear(channel)
 
+
+
+class SwitchedController:
+    """A controller that can be exchanged; implements `interfaces.Controller`. See SwitchedBroker."""
+
+    def __init__(self, switch: Switch, controller: Controller) -> None:
+        self.current = controller
+        self.events: ControlEvents | None = None
+        self._switch = switch
+        self._node = ""
+
+    async def exchange(self, controller: Controller) -> None:
+        """Prepares another controller and takes it. Everything must be held."""
+        if self.events is not None:
+            controller.bind(self.events)
+        if self._node:
+            await controller.start(self._node)
+        self.current = controller
+
+    def bind(self, events: ControlEvents) -> None:
+        """Tells where messages go."""
+        self.events = events
+        self.current.bind(events)
+
+    async def start(self, node: str) -> None:
+        """Begins to receive."""
+        self._node = node
+        await self.current.start(node)
+
+    async def stop(self) -> None:
+        """Ends it."""
+        await self.current.stop()
+
+    async def send(self, address: str, message: bytes) -> None:
+        """Sends a message."""
+        await self._switch.passed()
+        await self.current.send(address, message)

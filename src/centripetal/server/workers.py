@@ -1,0 +1,276 @@
+"""Several processes behind one port: workers that share an engine, and the supervisor that starts them anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from ..config import Config, LoadedConfig
+from ..engines.local import Host, Post
+from ..interfaces import SystemClock
+from ..transports.acceptor import bind
+from .build import remove_pid_file, write_pid_file
+from .engine import memory_engine
+from .shared_counts import SharedCounts
+
+YOUNG_SECONDS = 1.0
+"""A process that ends so soon is started anew only after a pause of as long."""
+
+STOP_SECONDS = 5.0
+"""Processes that have not ended so long after `shutdown.timeout` are killed."""
+
+SOCKET = "engine"
+
+_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+logger = structlog.get_logger("centripetal.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker knows of the whole.
+
+    Attributes:
+        number: from 0.
+        group: id of the server that the workers are together.
+        socket: path of the engine's Unix socket.
+        counts: clients of all workers.
+    """
+
+    number: int
+    group: str
+    socket: str
+    counts: SharedCounts
+
+    def set_clients(self, count: int) -> None:
+        """Tells how many clients this worker has."""
+        self.counts.set(self.number, count)
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of the supervisor's.
+
+    Attributes:
+        name: for the log.
+        run: what it does; its result is the exit code.
+        pid: 0 while it does not run.
+        started_at: monotonic seconds.
+        starts: how often it was started.
+    """
+
+    name: str
+    run: Callable[[], int]
+    pid: int = 0
+    started_at: float = 0.0
+    starts: int = field(default=0)
+
+
+def number_of_workers(config: Config) -> int:
+    """Returns how many workers the option `workers` asks for."""
+    if config.workers == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(config.workers)
+
+
+class Supervisor:
+    """Starts the processes of a server, replaces those that die, and passes signals on.
+
+    Args:
+        loaded: the configuration.
+        run_worker: runs a worker until a signal ends it; returns the exit code.
+    """
+
+    def __init__(self, loaded: LoadedConfig, run_worker: Callable[[Worker], int]) -> None:
+        config = self._config = loaded.config
+        count = number_of_workers(config)
+        self._folder = tempfile.mkdtemp(prefix="centripetal-")
+        path = os.path.join(self._folder, SOCKET)
+        self._counts = SharedCounts(count)
+        group = str(uuid.uuid4())
+        self._engine = Child("engine", lambda: run_engine(config, path))
+        self._workers = [
+            Child(f"worker {number}", lambda number=number: run_worker(Worker(number, group, path, self._counts)))  # type: ignore[misc]
+            for number in range(count)
+        ]
+        self._stopping = False
+        self._failed = 0
+
+    def run(self) -> int:
+        """Runs until a signal ends it; returns the exit code."""
+        config = self._config
+        self._check_ports()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if config.pid_file:
+            write_pid_file(config.pid_file)
+        try:
+            for child in (self._engine, *self._workers):
+                self._start(child)
+            while any(child.pid for child in self._workers):
+                self._wait()
+            self._end(self._engine)
+        finally:
+            if config.pid_file:
+                remove_pid_file(config.pid_file)
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return self._failed
+
+    def _check_ports(self) -> None:
+        """Raises OSError if another server has a port; the workers share theirs, so they would not notice."""
+        server = self._config.http_server
+        places = {(server.address, server.port)}
+        if server.internal_port:
+            places.add((server.internal_address or server.address, int(server.internal_port)))
+        for address, port in places:
+            for sock in bind(address, port):
+                sock.close()
+
+    def _wait(self) -> None:
+        """Handles one signal, or the time for a new start."""
+        delays = [self._delay(child) for child in self._all() if not child.pid]
+        info = signal.sigtimedwait(_SIGNALS, min(delays, default=3600.0) if not self._stopping else 0.2)
+        number = info.si_signo if info is not None else 0
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._stop()
+        elif number == signal.SIGHUP:
+            self._signal(self._workers, signal.SIGHUP)
+        self._reap()
+        if self._stopping:
+            return
+        for child in self._all():
+            if not child.pid and self._delay(child) <= 0:
+                self._start(child)
+
+    def _all(self) -> list[Child]:
+        return [self._engine, *self._workers]
+
+    def _delay(self, child: Child) -> float:
+        return max(child.started_at + YOUNG_SECONDS - time.monotonic(), 0.0)
+
+    def _start(self, child: Child) -> None:
+        child.started_at = time.monotonic()
+        child.starts += 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child.pid = os.fork()
+        if child.pid:
+            return
+        code = 1
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            _die_with_parent()
+            code = child.run()
+        except BaseException:  # noqa: BLE001 - a child must not go on as a supervisor
+            logger.exception("process_failed", process=child.name)
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for child in self._all():
+                if child.pid == pid:
+                    self._take_end(child, os.waitstatus_to_exitcode(status))
+
+    def _take_end(self, child: Child, code: int) -> None:
+        child.pid = 0
+        if child in self._workers:
+            self._counts.set(self._workers.index(child), 0)
+        if self._stopping:
+            self._failed = self._failed or int(code != 0)
+            return
+        logger.error("process_ended", process=child.name, code=code)
+        if code > 0 and child.starts == 1 and time.monotonic() - child.started_at < 10.0:
+            # It could not start, and said why.
+            self._failed = 1
+            self._stop()
+
+    def _stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._signal(self._workers, signal.SIGTERM)
+
+    def _signal(self, children: list[Child], number: int) -> None:
+        for child in children:
+            if child.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, number)
+
+    def _end(self, child: Child) -> None:
+        """Stops the engine, after the workers."""
+        self._signal([child], signal.SIGTERM)
+        until = time.monotonic() + STOP_SECONDS
+        while child.pid and time.monotonic() < until:
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+            self._reap()
+        self._signal([child], signal.SIGKILL)
+
+
+def run_engine(config: Config, path: str) -> int:
+    """Keeps the engine for the workers until SIGTERM; returns the exit code."""
+
+    async def serve() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        engine, post = memory_engine(config, SystemClock()), Post()
+        host = Host(
+            {
+                "broker": engine.broker,
+                "presence": engine.presence,
+                "map_broker": engine.map_broker,
+                "controller": post,
+            }
+        )
+        engine.broker.bind(host.events["broker"])
+        engine.map_broker.bind(host.events["map_broker"])
+        post.bind(host.events["controller"])
+        parts = (engine.broker, engine.presence, engine.map_broker)
+        for part in parts:
+            await part.start()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        await loop.create_unix_server(host.welcome, path)
+        os.chmod(path, 0o600)
+        logger.info("engine_started", pid=os.getpid())
+        await stop.wait()
+        for part in parts:
+            await part.stop()
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve())
+    else:
+        uvloop.run(serve())
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Has the kernel end this process when the supervisor is gone (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
