@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from enum import Enum
 
+import msgspec
+
+from ..interfaces import BrokerError
+from ..node.cluster import ClusterError
 from ..node.node import Node
 from ..protocol.commands import EmulationRequest
 from .client import Client
+
+TOPIC = "emulation"
+
+_decode = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 
 
 class Emulated(Enum):
@@ -17,21 +25,44 @@ class Emulated(Enum):
     BUSY = "busy"
 
 
-def emulate(node: Node, request: EmulationRequest) -> Emulated:
+async def emulate(node: Node, request: EmulationRequest) -> Emulated:
     """Gives commands to the connection with a session; that it is gone is no failure.
 
     Args:
         node: this one.
-        request: for a session of this node.
+        request: for a session of this node, or of another one in the cluster.
 
     Returns:
         BUSY when too much waits behind a command of the connection.
     """
-    if request.node != node.id:
+    if request.node == node.id:
+        return _take(node, request.session, request.data)
+    cluster = node.cluster
+    if cluster is None or request.node not in cluster.members:
         return Emulated.UNKNOWN_NODE
-    client = node.registry.sessions.get(request.session)
+    body = msgspec.msgpack.encode((request.session, request.data))
+    try:
+        answers = await cluster.ask(TOPIC, body, (request.node,))
+    except (BrokerError, ClusterError):
+        return Emulated.BUSY
+    return Emulated(answers[request.node].decode()) if request.node in answers else Emulated.BUSY
+
+
+def answer_emulation(node: Node) -> None:
+    """Takes commands that came in at other nodes of the cluster."""
+    if node.cluster is None:
+        return
+
+    async def answer(body: bytes) -> bytes:
+        return _take(node, *_decode(body)).value.encode()
+
+    node.cluster.handlers[TOPIC] = answer
+
+
+def _take(node: Node, session: str, data: bytes) -> Emulated:
+    client = node.registry.sessions.get(session)
     if isinstance(client, Client) and client.transport.emulated:
         if client.is_overfull:
             return Emulated.BUSY
-        client.receive(request.data)
+        client.receive(data)
     return Emulated.TAKEN

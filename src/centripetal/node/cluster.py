@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -112,6 +112,14 @@ class Cluster:
             task.cancel()
         await self._controller.stop()
 
+    def num_nodes(self) -> int:
+        """Returns how many nodes there are, with those of a group as one."""
+        return len({self.group or self.node} | {member.group or name for name, member in self.members.items()})
+
+    def greet(self) -> None:
+        """Meets the others again, after messages may have been lost."""
+        self._run(self._tell_alive(greets=True))
+
     def every_second(self) -> None:
         """Tells of this node now and then, and forgets those that are silent."""
         self._seconds += 1
@@ -130,13 +138,13 @@ class Cluster:
         self._counters.controls_sent += 1
         await self._controller.send(node, control.encode(message))
 
-    async def ask(self, topic: str, body: bytes = b"", node: str = "") -> dict[str, bytes]:
-        """Asks all others, or one, and waits for their answers.
+    async def ask(self, topic: str, body: bytes = b"", nodes: Sequence[str] | None = None) -> dict[str, bytes]:
+        """Asks other nodes, and waits for their answers.
 
         Args:
             topic: which handler answers.
             body: what it needs.
-            node: id of the one; it must be a member.
+            nodes: ids of members; None for all.
 
         Returns:
             Answers by node id; without those that failed or did not come in time.
@@ -145,7 +153,7 @@ class Cluster:
             BrokerError: it cannot be sent.
             ClusterError: too much is asked already.
         """
-        asked = {node} if node else set(self.members)
+        asked = set(self.members if nodes is None else nodes)
         if not asked:
             return {}
         if len(self._questions) >= MAX_QUESTIONS:
@@ -154,7 +162,9 @@ class Cluster:
         survey = self._questions[number] = _Survey(asked, asyncio.get_running_loop())
         started = self._clock.monotonic()
         try:
-            await self.tell(control.Question(sender=self.node, number=number, topic=topic, body=body), node)
+            question = control.Question(sender=self.node, number=number, topic=topic, body=body)
+            for node in ("",) if nodes is None else nodes:
+                await self.tell(question, node)
             await survey.wait(ANSWER_SECONDS)
         finally:
             del self._questions[number]
@@ -189,7 +199,7 @@ class Cluster:
     def _hear(self, message: control.Alive) -> None:
         known = message.sender in self.members
         self.members[message.sender] = Member(message.description, message.group, self._clock.monotonic())
-        if message.greets and not known:
+        if message.greets or not known:
             self._run(self._tell_alive())
 
     def _forget(self, node: str) -> None:

@@ -392,6 +392,16 @@ class Node:
         own = self.node_info.describe()
         return [own] if self.cluster is None else merge_groups(self.cluster, own)
 
+    def num_nodes(self) -> int:
+        """Returns how many nodes the cluster has, with those of a group as one."""
+        return 1 if self.cluster is None else self.cluster.num_nodes()
+
+    def recover_from_interruption(self) -> None:
+        """The engine was out of reach: what was published meanwhile may not have come, and nodes may be unknown."""
+        self.positions.suspect(self.hub.channels.values())
+        if self.cluster is not None:
+            self.cluster.greet()
+
     @property
     def num_clients(self) -> int:
         """Authenticated connections."""

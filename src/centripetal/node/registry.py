@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..interfaces import SubscriptionOverrides
@@ -54,12 +54,14 @@ class Registry:
         clients: by connection id.
         users: by user id, each with its connections.
         sessions: those that have one, by session.
+        changed: called with their number whenever it changes, if set.
     """
 
     def __init__(self) -> None:
         self.clients: dict[str, Session] = {}
         self.users: dict[str, dict[str, Session]] = {}
         self.sessions: dict[str, Session] = {}
+        self.changed: Callable[[int], None] | None = None
 
     def add(self, client: Session) -> None:
         """Adds a connection."""
@@ -67,6 +69,8 @@ class Registry:
         self.users.setdefault(client.user, {})[client.id] = client
         if client.session:
             self.sessions[client.session] = client
+        if self.changed is not None:
+            self.changed(len(self.clients))
 
     def remove(self, client: Session) -> None:
         """Removes a connection, if it is there."""
@@ -77,6 +81,8 @@ class Registry:
         del of_user[client.id]
         if not of_user:
             del self.users[client.user]
+        if self.changed is not None:
+            self.changed(len(self.clients))
 
     def of_user(self, user: str, client: str = "", session: str = "") -> Iterable[Session]:
         """Returns a user's connections, narrowed to a connection id or session where given."""

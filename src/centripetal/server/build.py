@@ -13,7 +13,7 @@ from ..auth import JwtVerifier, KeySets
 from ..config import Config
 from ..interfaces import Clock, SystemClock
 from ..node.node import Node
-from .engine import Engine, memory_engine
+from .engine import Engine, WorkerEngine, memory_engine
 
 
 def token_verifier(config: Config, clock: Clock, key_sets: KeySets | None) -> JwtVerifier:
@@ -49,6 +49,7 @@ def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine |
     """
     clock = SystemClock()
     engine = engine or memory_engine(config, clock)
+    worker = engine if isinstance(engine, WorkerEngine) else None
     name = config.node.name or f"{socket.gethostname()}_{config.http_server.port}"
     return Node(
         broker=engine.broker,
@@ -60,6 +61,8 @@ def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine |
         node=msgspec.structs.replace(config.node, name=name),
         tokens=token_verifier(config, clock, key_sets),
         clock=clock,
+        controller=worker.controller if worker is not None else None,
+        group=worker.group if worker is not None else "",
         version=__version__,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.routing import BaseRoute
@@ -16,6 +16,7 @@ from ..transports.admission import Admission
 from ..transports.endpoints import HttpEndpoint, Routes, UpgradeEndpoint
 from ..transports.fallback import AsgiApp
 from ..transports.listener import Listener
+from .group_metrics import collect_metrics
 from .pages import application, external_routes, internal_routes
 from .transports import admission_of, transport_routes
 
@@ -50,16 +51,28 @@ class Shared:
 
     node: Node
     admission: Admission
-    render_metrics: Callable[[], bytes]
+    render_metrics: Callable[[], Awaitable[bytes]]
     extra_routes: Sequence[BaseRoute] = ()
 
 
-def share(config: Config, node: Node, extra_routes: Sequence[BaseRoute] = ()) -> Shared:
-    """Makes what the listeners of a node have in common."""
-    metrics = MetricsCollector(node, config.prometheus)
+def share(
+    config: Config,
+    node: Node,
+    extra_routes: Sequence[BaseRoute] = (),
+    num_clients: Callable[[], int] | None = None,
+) -> Shared:
+    """Makes what the listeners of a node have in common.
+
+    Args:
+        config: the configuration.
+        node: behind them.
+        extra_routes: further pages of the external listener.
+        num_clients: how many clients `client.connection_limit` counts; None for the node's.
+    """
+    metrics = MetricsCollector(node, config.prometheus, num_nodes=node.num_nodes)
     interval = IntervalMetrics(metrics, node.node_info, node.clock, config.node.info_metrics_aggregate_interval)
     node.ticker.every_second.append(interval.check)
-    return Shared(node, admission_of(config, node), metrics.render, extra_routes)
+    return Shared(node, admission_of(config, node, num_clients), collect_metrics(node, metrics), extra_routes)
 
 
 def build_doors(config: Config, shared: Shared) -> list[Door]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..config import Config
-from ..engines.local import Host, Switch, SwitchedBroker, SwitchedMapBroker, SwitchedPresenceManager
+from ..engines.local import Host, LocalEngine, Switch, SwitchedBroker, SwitchedMapBroker, SwitchedPresenceManager
 from ..engines.memory import MemoryBroker, MemoryEngine, MemoryMapBroker, MemoryPresenceManager
 from ..interfaces import Broker, Clock, MapBroker, PresenceManager
 
@@ -24,6 +24,19 @@ class Engine(Protocol):
     @property
     def map_broker(self) -> MapBroker:
         """Keyed state."""
+
+
+class WorkerEngine(LocalEngine):
+    """The engine of one of several workers.
+
+    Args:
+        path: of the Unix socket of the process that keeps the engine.
+        group: id that the workers have in common.
+    """
+
+    def __init__(self, path: str, group: str) -> None:
+        super().__init__(path)
+        self.group = group
 
 
 def memory_engine(config: Config, clock: Clock) -> MemoryEngine:

@@ -78,7 +78,7 @@ def _stream_door(config: Config, shared: Shared) -> GrpcDoor:
         [service],
         max_receive_bytes=settings.max_receive_message_size,
         read_certificates=certificates_reader(settings.tls),
-        reuse_port=bool(config.http_server.takeover_socket),
+        reuse_port=shares_ports(config),
         keepalive_seconds=KEEPALIVE_SECONDS,
     )
     return GrpcDoor("uni_grpc", listener, settings.address, settings.port, reconfigure)
@@ -101,7 +101,7 @@ def _api_door(config: Config, node: Node) -> GrpcDoor:
         [service],
         max_receive_bytes=settings.max_receive_message_size,
         read_certificates=certificates_reader(settings.tls),
-        reuse_port=bool(config.http_server.takeover_socket),
+        reuse_port=shares_ports(config),
     )
     if settings.reflection:
         try:
@@ -115,6 +115,11 @@ def _missing(option: str, error: ImportError) -> ConfigError:
     return ConfigError(
         f"{option}: needs the package {error.name or 'grpcio'}, which is not installed: pip install 'centripetal[grpc]'"
     )
+
+
+def shares_ports(config: Config) -> bool:
+    """Whether other processes of this server listen on the same ports."""
+    return bool(config.http_server.takeover_socket) or config.workers != "1"
 
 
 def certificates_reader(tls: TlsSettings) -> Callable[[], Certificates] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -25,7 +25,7 @@ def path_of(prefix: str) -> str:
     return prefix.rstrip("/") or "/"
 
 
-def internal_routes(config: Config, render_metrics: Callable[[], bytes]) -> list[BaseRoute]:
+def internal_routes(config: Config, render_metrics: Callable[[], Awaitable[bytes]]) -> list[BaseRoute]:
     """Returns the routes of the internal listener: health and metrics, as far as they are enabled.
 
     Args:
@@ -42,7 +42,7 @@ def internal_routes(config: Config, render_metrics: Callable[[], bytes]) -> list
     if config.prometheus.enabled:
 
         async def metrics(request: Request) -> Response:
-            return Response(render_metrics(), headers={"Content-Type": METRICS_TYPE})
+            return Response(await render_metrics(), headers={"Content-Type": METRICS_TYPE})
 
         routes.append(Route(path_of(config.prometheus.handler_prefix), metrics, methods=["GET"]))
     return routes

@@ -30,7 +30,7 @@ from ..outbound import HttpClient
 from ..proxies.table import ProxyTable
 from .build import build_node, remove_pid_file, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
-from .engine import SwitchedEngine, memory_engine
+from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
 from .farewell import disconnect_clients
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
@@ -38,6 +38,7 @@ from .quic_doors import QuicDoor, build_quic_doors
 from .takeover import Predecessor, Successor
 from .tls import ServerTls
 from .transports import gate_of
+from .workers import Supervisor, Worker, number_of_workers
 
 GRPC_GRACE_SECONDS = 5.0
 """Calls over gRPC may take so long to end at shutdown."""
@@ -72,7 +73,9 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
     try:
         validate(config)
         refuse_unbuilt(config)
-        return _run(Server(loaded, reload, extra_routes))
+        if number_of_workers(config) == 1:
+            return _run(Server(loaded, reload, extra_routes))
+        return Supervisor(loaded, lambda worker: _run(Server(loaded, reload, extra_routes, worker))).run()
     except (ConfigError, TokenSettingsError) as error:
         logger.critical("config_refused", error=str(error))
         return 1
@@ -109,8 +112,14 @@ class Server:
     tls: ServerTls
 
     def __init__(
-        self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig], extra_routes: ExtraRoutes | None = None
+        self,
+        loaded: LoadedConfig,
+        reload: Callable[[], LoadedConfig],
+        extra_routes: ExtraRoutes | None = None,
+        worker: Worker | None = None,
     ) -> None:
+        self._worker = worker
+        self._engine: Engine | None = None
         self._loaded = loaded
         self._reload = reload
         self._extra_routes = extra_routes
@@ -127,19 +136,27 @@ class Server:
         config = self._loaded.config
         self._tell_sources()
         raise_file_limit()
-        predecessor = None
+        predecessor, engine = None, await self._choose_engine()
+        self._engine = engine
         if config.http_server.takeover_socket:
             predecessor = await Predecessor.meet(config.http_server.takeover_socket)
-        engine = SwitchedEngine(memory_engine(config, SystemClock())) if config.http_server.takeover_socket else None
         self.node = build_node(config, self._key_sets, engine)
         self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
-        self._shared = share(config, self.node, self._extra_routes(self.node) if self._extra_routes else ())
+        if isinstance(engine, WorkerEngine) and self._worker is not None:
+            engine.interrupted = self.node.recover_from_interruption
+            self.node.registry.changed = self._worker.set_clients
+        self._shared = share(
+            config,
+            self.node,
+            self._extra_routes(self.node) if self._extra_routes else (),
+            self._worker.counts.total if self._worker is not None else None,
+        )
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
         self.tls = ServerTls(config, self.node.clock)
         self.node.ticker.every_second.append(self.tls.every_second)
         self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls)
-        if predecessor is not None and engine is not None:
+        if predecessor is not None and isinstance(engine, SwitchedEngine):
             await predecessor.inherit(engine)
         await self.node.start()
         await self.tls.start()
@@ -147,19 +164,20 @@ class Server:
         for door in self.doors:
             sockets = predecessor.sockets_of(door) if predecessor is not None else ()
             tls = self.tls.context_of(door.name)
-            await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate)
+            shares = self._worker is not None
+            await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate, reuse_port=shares)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
         for quic_door in self.quic_doors:
             await quic_door.start(waits=predecessor is not None)
         for grpc_door in self.grpc_doors:
             await grpc_door.listener.start(grpc_door.address, grpc_door.port)
             logger.info("listening", listener=grpc_door.name, address=grpc_door.address or "*", port=grpc_door.port)
-        if config.pid_file:
+        if config.pid_file and self._worker is None:
             write_pid_file(config.pid_file)
         if predecessor is not None:
             predecessor.accepted()
             logger.info("taken_over")
-        if engine is not None:
+        if isinstance(engine, SwitchedEngine):
             path = config.http_server.takeover_socket
             self._successor = Successor(path, self.doors, engine, self._stop.set)
             self._successor.wait()
@@ -172,6 +190,17 @@ class Server:
         gc.set_threshold(YOUNG_OBJECTS, 50, 100)
         await self._stop.wait()
         return await self._shut_down()
+
+    async def _choose_engine(self) -> Engine | None:
+        """Returns the engine, if it is not the node's alone."""
+        config = self._loaded.config
+        if self._worker is not None:
+            engine = WorkerEngine(self._worker.socket, self._worker.group)
+            await engine.start()
+            return engine
+        if config.http_server.takeover_socket:
+            return SwitchedEngine(memory_engine(config, SystemClock()))
+        return None
 
     def _tell_sources(self) -> None:
         loaded = self._loaded
@@ -259,6 +288,8 @@ class Server:
                 await asyncio.gather(*calls)
                 await self.tls.stop()
                 await self.node.stop()
+                if isinstance(self._engine, WorkerEngine):
+                    await self._engine.stop()
                 await self._hooks.close()
                 await self._http.close()
         except TimeoutError:
@@ -267,7 +298,7 @@ class Server:
         finally:
             if self._successor is not None:
                 self._successor.close()
-            if self._loaded.config.pid_file:
+            if self._loaded.config.pid_file and self._worker is None:
                 remove_pid_file(self._loaded.config.pid_file)
         logger.info("stopped")
         return 0

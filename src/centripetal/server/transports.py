@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ..config import Config
 from ..connection import Client
-from ..connection.emulation import Emulated, emulate
+from ..connection.emulation import Emulated, answer_emulation, emulate
 from ..interfaces import Transport
 from ..interfaces.request import HttpRequest
 from ..node.node import Node
@@ -74,7 +75,7 @@ def transport_routes(config: Config, node: Node, admission: Admission) -> dict[s
     return routes
 
 
-def admission_of(config: Config, node: Node) -> Admission:
+def admission_of(config: Config, node: Node, num_clients: Callable[[], int] | None = None) -> Admission:
     """Returns what counts newcomers; one for all ways in, since limit and rate are the node's."""
     client, counters = config.client, node.counters
 
@@ -82,7 +83,11 @@ def admission_of(config: Config, node: Node) -> Admission:
         counters.connection_limit_refusals += 1
 
     return Admission(
-        node.clock, lambda: node.num_clients, client.connection_limit, client.connection_rate_limit, count_refusal
+        node.clock,
+        num_clients or (lambda: node.num_clients),
+        client.connection_limit,
+        client.connection_rate_limit,
+        count_refusal,
     )
 
 
@@ -110,7 +115,8 @@ def reception_of(config: Config, admission: Admission) -> Reception:
 def emulation_endpoint(config: Config, node: Node, origins: Origins) -> EmulationEndpoint:
     """Returns the endpoint to which clients of streams send their commands."""
 
-    def pass_on(request: EmulationRequest) -> Emulated:
-        return emulate(node, request)
+    async def pass_on(request: EmulationRequest) -> Emulated:
+        return await emulate(node, request)
 
+    answer_emulation(node)
     return EmulationEndpoint(pass_on, origins, config.emulation.max_request_body_size)

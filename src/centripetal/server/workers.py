@@ -31,6 +31,7 @@ STOP_SECONDS = 5.0
 """Processes that have not ended so long after `shutdown.timeout` are killed."""
 
 SOCKET = "engine"
+STOP_ENGINE = signal.SIGUSR1
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
@@ -169,9 +170,9 @@ class Supervisor:
         code = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            _die_with_parent()
+            _die_with_parent(STOP_ENGINE if child is self._engine else signal.SIGTERM)
             code = child.run()
-        except BaseException:  # noqa: BLE001 - a child must not go on as a supervisor
+        except BaseException:
             logger.exception("process_failed", process=child.name)
         finally:
             with contextlib.suppress(OSError, ValueError):
@@ -217,7 +218,7 @@ class Supervisor:
 
     def _end(self, child: Child) -> None:
         """Stops the engine, after the workers."""
-        self._signal([child], signal.SIGTERM)
+        self._signal([child], STOP_ENGINE)
         until = time.monotonic() + STOP_SECONDS
         while child.pid and time.monotonic() < until:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
@@ -226,7 +227,7 @@ class Supervisor:
 
 
 def run_engine(config: Config, path: str) -> int:
-    """Keeps the engine for the workers until SIGTERM; returns the exit code."""
+    """Keeps the engine for the workers until SIGUSR1; returns the exit code."""
 
     async def serve() -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -248,9 +249,10 @@ def run_engine(config: Config, path: str) -> int:
             await part.start()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        loop.add_signal_handler(STOP_ENGINE, stop.set)
+        # Those that go to all processes at once are for the workers, which need the engine until they have ended.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         await loop.create_unix_server(host.welcome, path)
         os.chmod(path, 0o600)
         logger.info("engine_started", pid=os.getpid())
@@ -267,10 +269,10 @@ def run_engine(config: Config, path: str) -> int:
     return 0
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(number: int) -> None:
     """Has the kernel end this process when the supervisor is gone (Linux)."""
     if sys.platform == "linux":
         import ctypes
 
         pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)

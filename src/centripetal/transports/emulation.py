@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from ..connection.emulation import Emulated
 from ..interfaces.request import HttpRequest, HttpResponse
@@ -30,7 +31,7 @@ class EmulationEndpoint:
     """
 
     def __init__(
-        self, emulate: Callable[[EmulationRequest], Emulated], origins: Origins, max_body_bytes: int = 0
+        self, emulate: Callable[[EmulationRequest], Coroutine[Any, Any, Emulated]], origins: Origins, max_body_bytes: int = 0
     ) -> None:
         self.max_body_bytes = max_body_bytes if max_body_bytes > 0 else DEFAULT_BODY_BYTES
         self._emulate = emulate
@@ -45,7 +46,7 @@ class EmulationEndpoint:
             return HttpResponse(405, [("Allow", "POST, OPTIONS"), *headers])
         return HttpResponse(413, headers) if too_large(request, self.max_body_bytes) else None
 
-    def respond(self, request: HttpRequest, body: bytes) -> HttpResponse:
+    async def respond(self, request: HttpRequest, body: bytes) -> HttpResponse:
         """Takes commands; whether the session exists is nobody's business, so that 204 says nothing about it."""
         headers = cors_headers(self._origins, request)
         codec = PROTOBUF if request.headers.get("content-type") == OCTETS else JSON
@@ -53,4 +54,4 @@ class EmulationEndpoint:
             wanted = codec.decode_emulation(body)
         except ProtocolError:
             return HttpResponse(400, headers)
-        return HttpResponse(_STATUSES[self._emulate(wanted)], headers)
+        return HttpResponse(_STATUSES[await self._emulate(wanted)], headers)

@@ -36,7 +36,7 @@ def ours() -> dict[str, Option]:
     return dict(walk(Config))
 
 
-OWN = {"http_server.takeover_socket", "shutdown.drain_time"}
+OWN = {"http_server.takeover_socket", "shutdown.drain_time", "workers"}
 """Options that Centrifugo does not have."""
 
 

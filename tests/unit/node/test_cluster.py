@@ -139,8 +139,8 @@ def test_questions_gather_the_answers_of_all_or_of_one() -> None:
 
             cluster.handlers["topic"] = answer
 
-        async def ask(body: bytes, node: str = "") -> dict[str, bytes]:
-            task = asyncio.create_task(clusters[0].ask("topic", body, node))
+        async def ask(body: bytes, *nodes: str) -> dict[str, bytes]:
+            task = asyncio.create_task(clusters[0].ask("topic", body, nodes or None))
             await asyncio.sleep(0)
             await house.wire.settle()
             return await asyncio.wait_for(task, ANSWER_SECONDS / 2)

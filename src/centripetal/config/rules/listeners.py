@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..schema import Config
 from ..values import show
 
+MAX_WORKERS = 256
 _MAX_PORT = 65535
 _DEFLATE_LEVELS = range(1, 10)
 
@@ -62,6 +63,22 @@ def check_listeners(config: Config) -> None:
     drain, limit = config.shutdown.drain_time, config.shutdown.timeout
     if drain < 0 or (drain and drain >= limit):
         raise ConfigError(f"shutdown.drain_time: {drain:g}s must be less than shutdown.timeout ({limit:g}s), and not negative")
+    _check_workers(config)
+
+
+def _check_workers(config: Config) -> None:
+    text = config.workers
+    if text != "auto" and not (text.isascii() and text.isdigit() and 0 < int(text[:5]) <= MAX_WORKERS and len(text) < 5):
+        raise ConfigError(f"workers: {show(text)} is neither auto nor a number from 1 to {MAX_WORKERS}")
+    if text == "1":
+        return
+    for option, is_set in (
+        ("http_server.takeover_socket", bool(config.http_server.takeover_socket)),
+        ("http_server.tls_autocert.enabled", config.http_server.tls_autocert.enabled),
+        ("http_server.http3.enabled", config.http_server.http3.enabled),
+    ):
+        if is_set:
+            raise ConfigError(f"workers: {text} cannot go together with {option}")
 
 
 def _check_port(option: str, port: int) -> None:
