@@ -54,6 +54,11 @@ def random_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
+def make_session(node: Node) -> str:
+    """Returns a random secret id, which begins with what tells the node among those of its group."""
+    return node.session_prefix + random_id()[len(node.session_prefix) :]
+
+
 class Client(Outbox):
     """One connection.
 
@@ -87,7 +92,7 @@ class Client(Outbox):
         self.transport = transport
         self.encoding: Any = transport.encoding
         self.id = random_id()
-        self.session = random_id() if transport.emulated or transport.encoding.unidirectional else ""
+        self.session = make_session(node) if transport.emulated or transport.encoding.unidirectional else ""
         self.user = ""
         self.info = b""
         self.meta = b""

@@ -114,11 +114,11 @@ async def authenticate(client: Client, request: ConnectRequest) -> Admission:
     if known:
         await add_personal_channel(client, grants)
         add_requested(client, request, grants)
-    check_limits(client, grants)
+    await check_limits(client, grants)
     return Admission(grants, data)
 
 
-def check_limits(client: Client, grants: dict[str, Grant]) -> None:
+async def check_limits(client: Client, grants: dict[str, Grant]) -> None:
     """Checks a client that is known by now.
 
     Raises:
@@ -130,7 +130,7 @@ def check_limits(client: Client, grants: dict[str, Grant]) -> None:
     if 0 < limit < len(grants):
         raise DISCONNECT_CHANNEL_LIMIT
     user_limit = settings.user_connection_limit
-    if client.user and 0 < user_limit <= len(node.registry.users.get(client.user, ())):
+    if client.user and user_limit > 0 and await node.count_connections(client.user) >= user_limit:
         raise DISCONNECT_CONNECTION_LIMIT
     if 0 < client.expire_at < int(node.clock.time()):
         raise ERROR_EXPIRED
@@ -331,7 +331,7 @@ def connect_result(client: Client, makings: list[Making], data: bytes) -> Connec
         ping=int(transport.ping_interval_seconds) if pings else 0,
         pong=pings and transport.pong_timeout_seconds > 0 and not unidirectional,
         session=client.session,
-        node=node.id if transport.emulated else "",
+        node=node.public_id if transport.emulated else "",
         time=int(node.clock.time() * 1000) if node.client.connect_include_server_time else 0,
     )
 

@@ -35,17 +35,20 @@ async def emulate(node: Node, request: EmulationRequest) -> Emulated:
     Returns:
         BUSY when too much waits behind a command of the connection.
     """
-    if request.node == node.id:
-        return _take(node, request.session, request.data)
     cluster = node.cluster
-    if cluster is None or request.node not in cluster.members:
+    if request.node == node.public_id and request.session.startswith(node.session_prefix):
+        return _take(node, request.session, request.data)
+    if cluster is None or not cluster.is_known(request.node):
         return Emulated.UNKNOWN_NODE
+    holder = cluster.holder_of(request.node, request.session)
+    if holder is None:
+        return Emulated.TAKEN
     body = msgspec.msgpack.encode((request.session, request.data))
     try:
-        answers = await cluster.ask(TOPIC, body, (request.node,))
+        answers = await cluster.ask(TOPIC, body, (holder,))
     except (BrokerError, ClusterError):
         return Emulated.BUSY
-    return Emulated(answers[request.node].decode()) if request.node in answers else Emulated.BUSY
+    return Emulated(answers[holder].decode()) if holder in answers else Emulated.BUSY
 
 
 def answer_emulation(node: Node) -> None:

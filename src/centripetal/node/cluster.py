@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from ..interfaces import BrokerError, Clock, Controller
+from ..model import ClientError
 from . import control
 from .counters import Counters
 
@@ -25,6 +26,11 @@ ANSWER_SECONDS = 5.0
 MAX_QUESTIONS = 10_000
 """More open questions than this are refused."""
 
+STEERING = "steering"
+"""The topic by which nodes of a group have each other do what they are told."""
+
+_decode_refusal = msgspec.msgpack.Decoder(tuple[int, str]).decode
+
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 _log = structlog.get_logger("centripetal.node")
@@ -39,15 +45,16 @@ class Member:
 
     Attributes:
         description: in the wire names of `NodeResult`.
-        group: see control.Alive.
+        group, session_prefix: see control.Alive.
         heard_at: monotonic seconds.
     """
 
-    __slots__ = ("description", "group", "heard_at")
+    __slots__ = ("description", "group", "heard_at", "session_prefix")
 
-    def __init__(self, description: dict[str, Any], group: str, heard_at: float) -> None:
+    def __init__(self, description: dict[str, Any], group: str, session_prefix: str, heard_at: float) -> None:
         self.description = description
         self.group = group
+        self.session_prefix = session_prefix
         self.heard_at = heard_at
 
 
@@ -61,7 +68,7 @@ class Cluster:
         counters: counts messages and the time of surveys.
         describe: returns this node's description.
         carry_out: does what another node tells.
-        group: see control.Alive.
+        group, session_prefix: see control.Alive.
 
     Attributes:
         members: the other nodes by id.
@@ -77,11 +84,13 @@ class Cluster:
         describe: Callable[[], dict[str, object]],
         carry_out: Callable[[control.AnyMessage], Coroutine[Any, Any, None]],
         group: str = "",
+        session_prefix: str = "",
     ) -> None:
         self.node = node
         self.group = group
+        self.session_prefix = session_prefix
         self.members: dict[str, Member] = {}
-        self.handlers: dict[str, Handler] = {}
+        self.handlers: dict[str, Handler] = {STEERING: self._answer_steering}
         self._controller = controller
         self._clock = clock
         self._counters = counters
@@ -111,6 +120,50 @@ class Cluster:
         for task in tuple(self._tasks):
             task.cancel()
         await self._controller.stop()
+
+    def group_members(self) -> list[str]:
+        """Returns the other nodes of this one's group."""
+        return [name for name, member in self.members.items() if self.group and member.group == self.group]
+
+    def is_known(self, public_id: str) -> bool:
+        """Whether there is a node, or a group, with an id."""
+        return public_id == (self.group or self.node) or any(
+            public_id == (member.group or name) for name, member in self.members.items()
+        )
+
+    def holder_of(self, public_id: str, session: str) -> str | None:
+        """Returns the node that has a session, None if there is none (any more)."""
+        for name, member in self.members.items():
+            if public_id == (member.group or name) and session.startswith(member.session_prefix):
+                return name
+        return None
+
+    async def steer(self, message: control.AnyMessage) -> None:
+        """Has the other nodes do something with their connections; waits for those of this group.
+
+        Args:
+            message: what to do.
+
+        Raises:
+            BrokerError: it cannot be sent.
+            ClientError: what a node of this group says against it.
+        """
+        group = self.group_members()
+        for name in self.members:
+            if name not in group:
+                await self.tell(message, name)
+        answers = await self.ask(STEERING, control.encode(message), group)
+        for answer in answers.values():
+            code, text = _decode_refusal(answer)
+            if code:
+                raise ClientError(code, text)
+
+    async def _answer_steering(self, body: bytes) -> bytes:
+        try:
+            await self._carry_out(control.decode(body))
+        except ClientError as error:
+            return msgspec.msgpack.encode((error.code, error.message))
+        return msgspec.msgpack.encode((0, ""))
 
     def num_nodes(self) -> int:
         """Returns how many nodes there are, with those of a group as one."""
@@ -194,11 +247,13 @@ class Cluster:
             case control.Question():
                 self._run(self._answer(decoded))
             case _:
-                self._run(self._carry_out(decoded))
+                self._run(self._carry_out_told(decoded))
 
     def _hear(self, message: control.Alive) -> None:
         known = message.sender in self.members
-        self.members[message.sender] = Member(message.description, message.group, self._clock.monotonic())
+        self.members[message.sender] = Member(
+            message.description, message.group, message.session_prefix, self._clock.monotonic()
+        )
         if message.greets or not known:
             self._run(self._tell_alive())
 
@@ -206,6 +261,13 @@ class Cluster:
         if self.members.pop(node, None) is not None:
             for survey in list(self._questions.values()):
                 survey.take(node, None)
+
+    async def _carry_out_told(self, message: control.AnyMessage) -> None:
+        """Does what a node of another group tells; it does not learn of failures."""
+        try:
+            await self._carry_out(message)
+        except ClientError as error:
+            _log.info("told_in_vain", message=type(message).__name__, code=error.code)
 
     async def _answer(self, question: control.Question) -> None:
         handler = self.handlers.get(question.topic)
@@ -221,7 +283,13 @@ class Cluster:
 
     async def _tell_alive(self, *, greets: bool = False) -> None:
         await self.tell(
-            control.Alive(sender=self.node, description=self._describe(), group=self.group, greets=greets)
+            control.Alive(
+                sender=self.node,
+                description=self._describe(),
+                group=self.group,
+                greets=greets,
+                session_prefix=self.session_prefix,
+            )
         )
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:

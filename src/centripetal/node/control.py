@@ -26,12 +26,14 @@ class Alive(Message, frozen=True, tag=1):
     Attributes:
         description: in the wire names of `NodeResult`.
         group: nodes with one group appear as one to the outside; empty for none.
+        session_prefix: how sessions of the node begin, which tells it from others of its group.
         greets: it has just begun, and wants to know the others.
     """
 
     description: dict[str, Any]
     group: str = ""
     greets: bool = False
+    session_prefix: str = ""
 
 
 class Gone(Message, frozen=True, tag=2):

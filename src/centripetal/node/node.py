@@ -36,7 +36,7 @@ from . import control
 from .cluster import Cluster
 from .counters import Counters
 from .delivery import Delivery, encode_publication
-from .info import NodeInfo, merge_groups
+from .info import Names, NodeInfo, decode_account, describe_group, describe_others, names_of
 from .interest import Interest
 from .limited_log import LimitedLogger
 from .maps import Maps
@@ -47,7 +47,7 @@ from .registry import Registry
 from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
 from .shared_entries import SharedEntries
 from .sources import Sources
-from .steering import carry_out, carry_out_told
+from .steering import carry_out
 from .ticker import Ticker
 
 CLIENTS_A_SLICE = 100
@@ -64,6 +64,8 @@ class Node:
 
     Attributes:
         id: random id of this node.
+        public_id: by which clients know it: that of its group, if it has one.
+        session_prefix: how sessions of its clients begin.
         name, version: as clients and the API see them.
         client: the options `client.*`.
         namespaces: the options `channel.*`.
@@ -97,10 +99,13 @@ class Node:
         clock: Clock | None = None,
         controller: Controller | None = None,
         group: str = "",
+        session_prefix: str = "",
         version: str = "0.0.0",
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.id = str(uuid.uuid4())
+        self.public_id = group or self.id
+        self.session_prefix = session_prefix
         self.version = version
         self.client = client or ClientSettings()
         self.namespaces = Namespaces(channel or ChannelSettings())
@@ -141,12 +146,14 @@ class Node:
         broker.bind(self.delivery)
         if map_broker is not None:
             map_broker.bind(self.delivery)
-        self.cluster = self._join(controller, group) if controller is not None else None
+        self.cluster = self._join(controller, group, session_prefix) if controller is not None else None
 
-    def _join(self, controller: Controller, group: str) -> Cluster:
-        describe, told = self.node_info.describe, partial(carry_out_told, self.registry)
-        cluster = Cluster(self.id, controller, self.clock, self.counters, describe, told, group)
+    def _join(self, controller: Controller, group: str, session_prefix: str) -> Cluster:
+        describe, told = self.node_info.describe, partial(carry_out, self.registry)
+        cluster = Cluster(self.id, controller, self.clock, self.counters, describe, told, group, session_prefix)
         cluster.handlers["channels"] = self._answer_channels
+        cluster.handlers["connections"] = self._answer_connections
+        cluster.handlers["self"] = self._answer_self
         self.ticker.every_second.append(cluster.every_second)
         return cluster
 
@@ -354,7 +361,7 @@ class Node:
     async def _steer(self, message: control.AnyMessage) -> None:
         await carry_out(self.registry, message)
         if self.cluster is not None:
-            await self.cluster.tell(message)
+            await self.cluster.steer(message)
 
     async def channels(self, pattern: str = "") -> dict[str, int]:
         """Returns the channels with subscribers and how many each has.
@@ -389,8 +396,34 @@ class Node:
 
     async def info(self) -> list[dict[str, object]]:
         """Returns a description of each node, in the wire names of `NodeResult`."""
-        own = self.node_info.describe()
-        return [own] if self.cluster is None else merge_groups(self.cluster, own)
+        own, cluster = self.node_info.describe(), self.cluster
+        if cluster is None:
+            return [own]
+        others = cluster.group_members()
+        answers = await cluster.ask("self", nodes=others) if others else {}
+        group = [(own, self._names()), *map(decode_account, answers.values())]
+        return [describe_group(cluster.group or self.id, group), *describe_others(cluster)]
+
+    def _names(self) -> Names:
+        return names_of(self.registry.users, self.hub.channels)
+
+    async def _answer_self(self, body: bytes) -> bytes:
+        return msgspec.msgpack.encode((self.node_info.describe(), self._names()))
+
+    async def count_connections(self, user: str) -> int:
+        """Returns how many connections a user has, at all nodes of the group.
+
+        Args:
+            user: user id.
+        """
+        count = len(self.registry.users.get(user, ()))
+        if self.cluster is not None and (others := self.cluster.group_members()):
+            answers = await self.cluster.ask("connections", user.encode(), others)
+            count += sum(map(int, answers.values()))
+        return count
+
+    async def _answer_connections(self, user: bytes) -> bytes:
+        return str(len(self.registry.users.get(user.decode(), ()))).encode()
 
     def num_nodes(self) -> int:
         """Returns how many nodes the cluster has, with those of a group as one."""

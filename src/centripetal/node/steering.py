@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
-
-from ..model import ClientError, Disconnect
+from ..model import Disconnect
 from . import control
 from .registry import Registry
 
@@ -46,11 +44,3 @@ async def carry_out(registry: Registry, message: Any) -> None:
                 connection.refresh_by_server(
                     expired=message.expired, expire_at=message.expire_at, info=message.info
                 )
-
-
-async def carry_out_told(registry: Registry, message: Any) -> None:
-    """Does what another node tells. Whoever called the API there does not learn of failures here."""
-    try:
-        await carry_out(registry, message)
-    except ClientError as error:
-        structlog.get_logger("centripetal.node").info("told_in_vain", message=type(message).__name__, code=error.code)

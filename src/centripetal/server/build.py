@@ -63,6 +63,7 @@ def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine |
         clock=clock,
         controller=worker.controller if worker is not None else None,
         group=worker.group if worker is not None else "",
+        session_prefix=worker.session_prefix if worker is not None else "",
         version=__version__,
     )
 

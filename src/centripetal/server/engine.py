@@ -32,11 +32,13 @@ class WorkerEngine(LocalEngine):
     Args:
         path: of the Unix socket of the process that keeps the engine.
         group: id that the workers have in common.
+        number: of the worker.
     """
 
-    def __init__(self, path: str, group: str) -> None:
+    def __init__(self, path: str, group: str, number: int) -> None:
         super().__init__(path)
         self.group = group
+        self.session_prefix = f"{number:02x}"
 
 
 def memory_engine(config: Config, clock: Clock) -> MemoryEngine:

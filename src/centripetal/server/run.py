@@ -195,7 +195,7 @@ class Server:
         """Returns the engine, if it is not the node's alone."""
         config = self._loaded.config
         if self._worker is not None:
-            engine = WorkerEngine(self._worker.socket, self._worker.group)
+            engine = WorkerEngine(self._worker.socket, self._worker.group, self._worker.number)
             await engine.start()
             return engine
         if config.http_server.takeover_socket:

@@ -1,0 +1,275 @@
+"""Several workers behind one port: one server to everybody, whichever of them dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets.asyncio.client
+from test_lifecycle import OPEN, START_SECONDS, Running
+from websockets.exceptions import ConnectionClosed
+
+CONFIG = OPEN | {
+    "workers": "3",
+    "health": {"enabled": True},
+    "prometheus": {"enabled": True},
+    "http_stream": {"enabled": True},
+    "channel": {
+        "without_namespace": {
+            "allow_subscribe_for_client": True,
+            "allow_subscribe_for_anonymous": True,
+            "history_size": 100,
+            "history_ttl": "600s",
+            "force_recovery": True,
+            "presence": True,
+        }
+    },
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    running = Running(tmp_path, CONFIG)
+    server = {"address": "127.0.0.1", "port": running.port}
+    assert json.loads(running.path.read_text())["http_server"] == server
+    running.wait_for_times('"listening"', 3)
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+def children(server: Running) -> dict[str, int]:
+    """Returns the processes by what they are: the engine, and the workers by number."""
+    pid = server.process.pid
+    pids = sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    log = server.log_path.read_text()
+    engines = [int(pid) for pid in re.findall(r'"pid":(\d+)[^\n]*"message":"engine_started"', log)]
+    (engine,) = set(engines) & set(pids)
+    return {"engine": engine} | {f"worker {number}": pid for number, pid in enumerate(p for p in pids if p != engine)}
+
+
+class Client:
+    """One connection that subscribes to a channel, and comes back when told to."""
+
+    def __init__(self, server: Running) -> None:
+        self.url = f"ws://127.0.0.1:{server.port}/connection/websocket"
+        self.offset = 0
+        self.epoch = ""
+        self.data: list[int] = []
+        self.recovered: list[bool] = []
+        self.subscribed = asyncio.Event()
+        self.codes: list[int] = []
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.session()
+            except (ConnectionClosed, OSError):
+                await asyncio.sleep(0.05)
+
+    async def session(self) -> None:
+        async with websockets.asyncio.client.connect(self.url) as socket:
+            wish: dict[str, Any] = {"channel": "c"}
+            if self.epoch:
+                wish |= {"recover": True, "offset": self.offset, "epoch": self.epoch}
+            await socket.send(json.dumps({"id": 1, "connect": {}}) + "\n" + json.dumps({"id": 2, "subscribe": wish}))
+            async for text in socket:
+                for line in str(text).split("\n"):
+                    message = json.loads(line)
+                    push = message.get("push", {})
+                    if "subscribe" in message:
+                        self.take_subscribed(message["subscribe"])
+                    elif "pub" in push:
+                        self.take(push["pub"])
+                    elif "unsubscribe" in push:
+                        self.codes.append(push["unsubscribe"]["code"])
+                        return
+
+    def take_subscribed(self, result: dict[str, Any]) -> None:
+        if self.epoch:
+            self.recovered.append(result.get("recovered", False))
+        if result["epoch"] != self.epoch:
+            self.epoch, self.offset, self.data = result["epoch"], result.get("offset", 0), []
+        for publication in result.get("publications", ()):
+            self.take(publication)
+        self.subscribed.set()
+
+    def take(self, publication: dict[str, Any]) -> None:
+        assert publication["offset"] == self.offset + 1
+        self.offset += 1
+        self.data.append(publication["data"])
+
+
+async def eventually(condition: Any, what: str) -> None:
+    limit = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < limit, what
+        await asyncio.sleep(0.02)
+
+
+async def subscribed(server: Running, count: int) -> AsyncIterator[list[Client]]:
+    clients = [Client(server) for _ in range(count)]
+    tasks = [asyncio.create_task(client.run()) for client in clients]
+    try:
+        for client in clients:
+            await asyncio.wait_for(client.subscribed.wait(), START_SECONDS)
+        yield clients
+    finally:
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(outcome, asyncio.CancelledError), outcome
+
+
+def publish(server: Running, data: int) -> dict[str, Any]:
+    status, answer = server.ask("POST", "/api/publish", {"channel": "c", "data": data})
+    assert status == 200
+    return dict(answer["result"])
+
+
+def scrape(server: Running) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as response:
+        return str(response.read().decode())
+
+
+def test_all_workers_are_one_server(server: Running) -> None:
+    async def scene() -> None:
+        async for clients in subscribed(server, 12):
+            for number in range(20):
+                publish(server, number)
+            for client in clients:
+                await eventually(lambda client=client: client.data == list(range(20)), "everybody gets everything")
+            (node,) = server.ask("POST", "/api/info", {})[1]["result"]["nodes"]
+            assert (node["num_clients"], node["num_users"], node["num_channels"], node["num_subs"]) == (12, 1, 1, 12)
+            channels = server.ask("POST", "/api/channels", {})[1]["result"]["channels"]
+            assert channels == {"c": {"num_clients": 12}}
+            stats = server.ask("POST", "/api/presence_stats", {"channel": "c"})[1]["result"]
+            assert stats == {"num_clients": 12, "num_users": 1}
+            metrics = await asyncio.to_thread(scrape, server)
+            assert "\ncentrifugo_node_num_clients 12\n" in metrics
+            assert "\ncentrifugo_node_num_nodes 1\n" in metrics
+            sent = re.search(r'transport_messages_sent\{[^}]*push_publication[^}]*websocket[^}]*\} (\d+)', metrics)
+            assert sent is not None and int(sent[1]) == 240
+            assert server.ask("POST", "/api/disconnect", {"user": ""})[0] == 200
+
+    asyncio.run(scene())
+
+
+def test_commands_over_http_reach_the_worker_that_has_the_stream(server: Running) -> None:
+    async def scene() -> None:
+        for _ in range(6):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            body = json.dumps({"id": 1, "connect": {}}).encode()
+            writer.write(b"POST /connection/http_stream HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readline()
+            connect = json.loads(await reader.readline())["connect"]
+            command = json.dumps({"id": 2, "subscribe": {"channel": "c"}})
+            request = {"session": connect["session"], "node": connect["node"], "data": command}
+            assert (await asyncio.to_thread(server.ask, "POST", "/emulation", request))[0] == 204
+            while True:
+                line = await asyncio.wait_for(reader.readline(), START_SECONDS)
+                if b'"subscribe"' in line:
+                    break
+            forged = request | {"session": "00" + connect["session"][2:-1] + "x"}
+            assert (await asyncio.to_thread(server.ask, "POST", "/emulation", forged))[0] == 204
+            assert (await asyncio.to_thread(server.ask, "POST", "/emulation", request | {"node": "x"}))[0] == 404
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_worker_that_is_killed_costs_only_its_own_connections(server: Running) -> None:
+    async def scene() -> None:
+        async for clients in subscribed(server, 12):
+            processes = children(server)
+            publish(server, 0)
+            os.kill(processes["worker 0"], signal.SIGKILL)
+            for number in range(1, 30):
+                await asyncio.to_thread(publish_somewhere, server, number)
+            for client in clients:
+                await eventually(lambda client=client: client.data == list(range(30)), "nothing is lost")
+            assert all(all(client.recovered) for client in clients)
+            assert 0 < sum(len(client.recovered) for client in clients) < 12
+            await asyncio.to_thread(server.wait_for_times, '"listening"', 4)
+            new = children(server)
+            assert set(new.values()) - set(processes.values()) and len(new) == 4
+
+    asyncio.run(scene())
+
+
+def publish_somewhere(server: Running, data: int) -> None:
+    """Publishes; a connection that met the worker which was just killed is tried again, as it was never read."""
+    while True:
+        try:
+            publish(server, data)
+            return
+        except (ConnectionError, OSError):
+            time.sleep(0.05)
+
+
+def test_workers_go_on_with_a_new_engine_and_clients_learn_that_the_old_streams_are_gone(server: Running) -> None:
+    async def scene() -> None:
+        async for clients in subscribed(server, 6):
+            epoch = publish(server, 0)["epoch"]
+            for client in clients:
+                await eventually(lambda client=client: client.data == [0], "it works")
+            os.kill(children(server)["engine"], signal.SIGKILL)
+            result = await asyncio.to_thread(publish, server, 1)
+            new_epoch = result["epoch"]
+            assert new_epoch != epoch
+            for client in clients:
+                await eventually(lambda client=client, epoch=epoch: client.epoch != epoch, "clients learn of it")
+                assert client.epoch == new_epoch
+                assert client.codes == [2500]
+                assert client.recovered == [False]
+            await asyncio.to_thread(publish, server, 2)
+            for client in clients:
+                await eventually(lambda client=client: client.data[-1:] == [2], "and go on")
+
+    asyncio.run(scene())
+
+
+def test_sigterm_ends_all_of_them(server: Running) -> None:
+    processes = children(server)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    for pid in processes.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_supervisor_that_is_killed_leaves_nobody_behind(server: Running) -> None:
+    processes = children(server)
+    server.process.kill()
+    server.process.wait()
+    limit = time.monotonic() + START_SECONDS
+    for pid in processes.values():
+        while os.path.exists(f"/proc/{pid}"):
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+
+
+def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    holder = Running(first, OPEN)
+    holder.wait_for('"listening"')
+    try:
+        config = CONFIG | {"http_server": {"address": "127.0.0.1", "port": holder.port}}
+        late = Running(second, config)
+        assert late.process.wait(20) == 1
+        assert "cannot listen" in late.log_path.read_text()
+    finally:
+        holder.process.kill()
+        holder.process.wait()
