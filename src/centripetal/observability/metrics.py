@@ -195,8 +195,9 @@ class MetricsCollector:
         for field, name, text in _NODE_GAUGES:
             yield Family(f"{NAMESPACE}_node_{name}", "gauge", text, [Sample("", (), description[field])])
         yield Family(f"{NAMESPACE}_node_num_nodes", "gauge", "Nodes alive.", [Sample("", (), self._num_nodes())])
-        if isinstance(self._node.map_broker, MapSweep):
-            yield from _map_sweep_families(self._node.map_broker)
+        maps = getattr(self._node.map_broker, "current", self._node.map_broker)  # one that can be exchanged has a current one
+        if isinstance(maps, MapSweep):
+            yield from _map_sweep_families(maps)
         version: Labels = (("version", str(description["version"])),)
         filtered = Sample("", (_NO_NAMESPACE,), self._node.hub.filtered)
         name = f"{NAMESPACE}_node_tags_filter_dropped_publications"

@@ -60,9 +60,11 @@ class Running:
             assert time.monotonic() < limit, self.log_path.read_text()
             time.sleep(0.02)
 
-    def ask(self, method: str, path: str, body: Any = None, port: int | None = None, key: str = "key") -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, port: int | None = None, key: str = "key", timeout: float = 5
+    ) -> tuple[int, Any]:
         """Makes a request; returns the status and the parsed body (None when it is not JSON)."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
         connection.request(method, path, json.dumps(body) if body is not None else None, {"X-API-Key": key})
         response = connection.getresponse()
         text = response.read()

@@ -239,6 +239,25 @@ def test_workers_go_on_with_a_new_engine_and_clients_learn_that_the_old_streams_
     asyncio.run(scene())
 
 
+def test_an_engine_that_does_not_answer_is_noticed_and_found_again(server: Running) -> None:
+    async def scene() -> None:
+        async for clients in subscribed(server, 6):
+            epoch = publish(server, 0)["epoch"]
+            engine = children(server)["engine"]
+            os.kill(engine, signal.SIGSTOP)
+            status, answer = await asyncio.to_thread(server.ask, "POST", "/api/publish", {"channel": "c", "data": -1}, timeout=20)
+            assert (status, answer["error"]["code"]) == (200, 100), "whoever asks does not wait for ever"
+            os.kill(engine, signal.SIGCONT)
+            await asyncio.to_thread(server.wait_for_times, "engine_found", 1)
+            result = await asyncio.to_thread(publish, server, 1)
+            assert result["epoch"] == epoch
+            for client in clients:
+                # The publication that was refused was on its way already when the engine stopped.
+                await eventually(lambda client=client: client.data in ([0, -1, 1], [0, 1]), "nothing is lost")
+
+    asyncio.run(scene())
+
+
 def test_sigterm_ends_all_of_them(server: Running) -> None:
     processes = children(server)
     server.process.send_signal(signal.SIGTERM)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from ...interfaces import BrokerError
+from .methods import METHOD_OF
 from .remote import LocalBroker, LocalController, LocalMapBroker, LocalPresenceManager, Remote
 from .switch import Switch, SwitchedBroker, SwitchedController, SwitchedMapBroker, SwitchedPresenceManager
 
@@ -17,7 +18,12 @@ START_SECONDS = 10.0
 HELD_SECONDS = 3.0
 """What is asked while the host is gone waits at most so long before it fails."""
 
+SILENT_SECONDS = 3.0
+"""A host that does not answer a ping for so long is taken for gone."""
+
 PAUSE_SECONDS = 0.05
+
+_PING = METHOD_OF["controller", "send"]
 
 logger = structlog.get_logger("centripetal.engines")
 
@@ -39,6 +45,8 @@ class LocalEngine:
         self._remote = Remote(self._lost)
         self._stopping = False
         self._reconnecting: asyncio.Task[None] | None = None
+        self._ping: asyncio.Task[None] | None = None
+        self._pinged_at = 0.0
         self.interrupted: Callable[[], None] = lambda: None
         self.broker = SwitchedBroker(self._switch, LocalBroker(self._remote))
         self.presence = SwitchedPresenceManager(self._switch, LocalPresenceManager(self._remote))
@@ -62,9 +70,30 @@ class LocalEngine:
     async def stop(self) -> None:
         """Ends the link."""
         self._stopping = True
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
+        for task in (self._reconnecting, self._ping):
+            if task is not None:
+                task.cancel()
         self._remote.link.abort()
+
+    def check(self) -> None:
+        """Finds out whether the host still answers. To be called every second."""
+        now = asyncio.get_running_loop().time()
+        if self._ping is not None:
+            if self._reconnecting is None and now - self._pinged_at > SILENT_SECONDS:
+                logger.warning("engine_silent", seconds=round(now - self._pinged_at, 1))
+                self._remote.link.abort()
+            return
+        if self._reconnecting is None:
+            self._pinged_at = now
+            self._ping = asyncio.get_running_loop().create_task(self._ask_ping())
+
+    async def _ask_ping(self) -> None:
+        try:
+            await self._remote.call(_PING, "nobody", b"")
+        except BrokerError:
+            pass
+        finally:
+            self._ping = None
 
     async def _connect(self, remote: Remote) -> None:
         await asyncio.get_running_loop().create_unix_connection(lambda: remote.link, self._path)
@@ -87,7 +116,8 @@ class LocalEngine:
                 try:
                     await self._connect(remote)
                     self._remote = remote
-                    await self._exchange(remote)
+                    async with asyncio.timeout(SILENT_SECONDS):
+                        await self._exchange(remote)
                     break
                 except (OSError, BrokerError):
                     remote.link.abort()
