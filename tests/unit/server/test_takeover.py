@@ -37,7 +37,8 @@ CONFIG = OPEN | {
             "presence": True,
             "allow_presence_for_subscriber": True,
             "allow_presence_for_anonymous": True,
-        }
+        },
+        "namespaces": [{"name": "map", "subscription_type": "map", "map": {"mode": "persistent"}}],
     },
 }
 
@@ -200,6 +201,9 @@ def test_a_successor_that_fails_leaves_the_first_as_it_was(tmp_path: Path) -> No
         old.wait_for('"listening"')
         message = {"channel": "c", "data": 1}
         assert old.ask("POST", "/api/publish", message)[1]["result"]["offset"] == 1
+        value = {"channel": "map:x", "key": "k", "data": {"n": 1}}
+        written = old.ask("POST", "/api/map_publish", value)[1]["result"]
+        assert written["epoch"], written
         with socket.socket(socket.AF_UNIX) as intruder:  # gets the sockets and says nothing more
             intruder.connect(str(tmp_path / "takeover"))
             intruder.sendall(b'{"version": 1, "pid": 1}\n')
@@ -218,6 +222,9 @@ def test_a_successor_that_fails_leaves_the_first_as_it_was(tmp_path: Path) -> No
             new.wait_for("taken_over")
             assert old.process.wait(10) == 0
             assert new.ask("POST", "/api/publish", message)[1]["result"]["offset"] == 3
+            state = new.ask("POST", "/api/map_read_state", {"channel": "map:x", "limit": 10})[1]["result"]
+            assert state["epoch"] == written["epoch"]
+            assert [(each["key"], each["data"]) for each in state["entries"]] == [("k", {"n": 1})]
         finally:
             new.process.kill()
             new.process.wait()
