@@ -78,16 +78,14 @@ def read_settings(config: str | None) -> Config:
 def api_url(config: Config) -> str:
     """Returns the address at which a server with this configuration has its HTTP API on this machine."""
     server = config.http_server
-    address, port = server.address, str(server.port)
-    if not config.http_api.external:
-        address, port = server.internal_address or address, server.internal_port or port
+    address, port = (server.address, server.port) if config.http_api.external else server.internal_place
     scheme = "http" if tls_of(server, _door_of_api(config))[1] is None else "https"
     return f"{scheme}://{reachable(address)}:{port}{config.http_api.handler_prefix}"
 
 
 def _door_of_api(config: Config) -> str:
-    own_port = config.http_server.internal_port not in ("", str(config.http_server.port))
-    return "internal" if own_port and not config.http_api.external else "external"
+    apart = config.http_server.has_internal_listener and not config.http_api.external
+    return "internal" if apart else "external"
 
 
 def reachable(address: str) -> str:

@@ -79,18 +79,12 @@ def build_doors(config: Config, shared: Shared) -> list[Door]:
     """Returns the listeners: one, or an external and an internal one."""
     server = config.http_server
     places = [("external", server.address, server.port)]
-    if has_internal_listener(config):
-        places.append(("internal", server.internal_address or server.address, int(server.internal_port)))
+    if config.http_server.has_internal_listener:
+        places.append(("internal", *server.internal_place))
     return [
         Door(name, Listener(routes, app, h2c=server.h2c_external and name == "external"), address, port)
         for (name, address, port), (routes, app) in zip(places, served(config, shared), strict=True)
     ]
-
-
-def has_internal_listener(config: Config) -> bool:
-    """Whether `http_server.internal_port` asks for a listener of its own."""
-    server = config.http_server
-    return bool(server.internal_port) and int(server.internal_port) != server.port
 
 
 def served(config: Config, shared: Shared) -> list[tuple[Routes, AsgiApp]]:
@@ -100,7 +94,7 @@ def served(config: Config, shared: Shared) -> list[tuple[Routes, AsgiApp]]:
     outside: list[BaseRoute] = [*external_routes(config), *shared.extra_routes]
     exact = transport_routes(config, node, shared.admission)
     api = None if config.http_api.disabled else HttpApi(node, config.http_api)
-    if not has_internal_listener(config):
+    if not config.http_server.has_internal_listener:
         return [(_routes(exact, api), application(outside + inside))]
     return [
         (_routes(exact, api if config.http_api.external else None), application(outside)),

@@ -130,10 +130,7 @@ class Supervisor:
     def _check_ports(self) -> None:
         """Raises OSError if another server has a port; the workers share theirs, so they would not notice."""
         server = self._config.http_server
-        places = {(server.address, server.port)}
-        if server.internal_port:
-            places.add((server.internal_address or server.address, int(server.internal_port)))
-        for address, port in places:
+        for address, port in {(server.address, server.port), server.internal_place}:
             for sock in bind(address, port):
                 sock.close()
 

@@ -60,6 +60,16 @@ class HttpServerSettings(Struct, frozen=True, kw_only=True):
         bool, Meta(description="Cleartext HTTP/2 on the external listener; needs distinct internal_port and no TLS.")
     ] = False
 
+    @property
+    def internal_place(self) -> tuple[str, int]:
+        """Where the internal listener is; it is the external one if that is there, too."""
+        return self.internal_address or self.address, int(self.internal_port or self.port)
+
+    @property
+    def has_internal_listener(self) -> bool:
+        """Whether API, health and metrics have a listener of their own."""
+        return self.internal_place != (self.address, self.port)
+
 
 class WebSocketFrameSettings(Struct, frozen=True, kw_only=True):
     """What both WebSocket transports have in common."""

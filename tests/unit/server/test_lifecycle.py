@@ -269,3 +269,22 @@ def test_a_port_in_use_is_one_readable_line(run: Any, tmp_path: Path) -> None:
         assert server.process.wait(START_SECONDS) == 1
     text = server.log_path.read_text()
     assert "start_failed" in text and "Traceback" not in text
+
+
+def test_an_internal_address_alone_makes_a_listener_of_its_own(run: Any) -> None:
+    server = run(OPEN)
+    server.process.kill()
+    server.process.wait()
+    config = json.loads(server.path.read_text())
+    config["http_server"] |= {"internal_address": "127.0.0.2"}
+    server.write(config)
+    with server.log_path.open("wb") as log:
+        server.process = subprocess.Popen(
+            [sys.executable, "-m", "centripetal", "-c", str(server.path)], stdout=log, stderr=log
+        )
+    server.wait_for_times('"listening"', 2)
+    assert server.ask("POST", "/api/info", {})[0] == 404
+    connection = http.client.HTTPConnection("127.0.0.2", server.port, timeout=5)
+    connection.request("POST", "/api/info", "{}", {"X-API-Key": "key"})
+    assert connection.getresponse().status == 200
+    connection.close()

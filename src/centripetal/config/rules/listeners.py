@@ -56,7 +56,7 @@ def check_listeners(config: Config) -> None:
     for name, transport in (("websocket", config.websocket), ("uni_websocket", config.uni_websocket)):
         if transport.compression_level not in _DEFLATE_LEVELS:
             raise ConfigError(f"{name}.compression_level: {transport.compression_level} is not a level from 1 to 9")
-    _check_paths(config, same_listener=internal_port == server.port)
+    _check_paths(config, same_listener=not server.has_internal_listener)
     _check_responses(config)
     if config.shutdown.timeout < 0:
         raise ConfigError("shutdown.timeout: must not be negative")
