@@ -13,7 +13,7 @@ from .slots import Slots
 from .target import HttpTarget, TargetSettings
 
 if TYPE_CHECKING:
-    from .exchanges import Exchanges
+    from .exchanges import Exchanges, Route
 
 
 class HttpClient:
@@ -47,8 +47,10 @@ class HttpClient:
         Raises:
             ValueError: the URL cannot be called; the text does not quote it.
         """
+        parsed, settings = parse_url(url), settings or TargetSettings()
         self.prepare()
-        return HttpTarget(self, parse_url(url), settings or TargetSettings())
+        assert self._exchanges is not None
+        return HttpTarget(self, self._exchanges.route(parsed, settings), settings)
 
     async def close(self) -> None:
         """Ends the calls that run, which raise ClientClosed, and closes all connections. Idempotent."""
@@ -59,8 +61,7 @@ class HttpClient:
 
     async def call(
         self,
-        url: URL,
-        settings: TargetSettings,
+        route: Route,
         slots: Slots,
         method: str,
         body: bytes | None,
@@ -77,7 +78,7 @@ class HttpClient:
                 try:
                     if self._closed or self._exchanges is None:
                         raise ClientClosed("the client is closed")
-                    return await self._exchanges.make(url, settings, method, body, headers)
+                    return await self._exchanges.make(route, method, body, headers)
                 finally:
                     slots.release()
         except TimeoutError:

@@ -13,9 +13,8 @@ from .result import CallRefused, HttpResult
 from .slots import Slots
 
 if TYPE_CHECKING:
-    from yarl import URL
-
     from .client import HttpClient
+    from .exchanges import Route
 
 MAX_CONCURRENT = 256
 MAX_WAITING = 65_536
@@ -49,12 +48,13 @@ class TargetSettings(Struct, frozen=True, kw_only=True):
 class HttpTarget:
     """A place that is called. Slow answers make its own callers wait, nobody else's."""
 
-    __slots__ = ("_client", "_slots", "_url", "settings")
+    __slots__ = ("_client", "_is_private", "_route", "_slots", "settings")
 
-    def __init__(self, client: HttpClient, url: URL, settings: TargetSettings) -> None:
+    def __init__(self, client: HttpClient, route: Route, settings: TargetSettings) -> None:
         """Use HttpClient.target()."""
         self._client = client
-        self._url = url
+        self._route = route
+        self._is_private = settings.public_only and is_private_literal(route.url.raw_host or "")
         self._slots = Slots(settings.max_concurrent, settings.max_waiting)
         self.settings = settings
 
@@ -82,8 +82,7 @@ class HttpTarget:
         Raises:
             OutboundError: there is no answer.
         """
-        settings = self.settings
-        if settings.public_only and is_private_literal(self._url.raw_host or ""):
+        if self._is_private:
             raise CallRefused("the address is private")
-        timeout = settings.timeout_seconds if timeout_seconds is None else timeout_seconds
-        return await self._client.call(self._url, settings, self._slots, method, body, headers, timeout)
+        timeout = self.settings.timeout_seconds if timeout_seconds is None else timeout_seconds
+        return await self._client.call(self._route, self._slots, method, body, headers, timeout)

@@ -17,10 +17,16 @@ from .requests import Forwarder, RequestFields
 from .settings import ProxySettings, StatusTransform
 
 OK = 200
+CONTENT_TYPE = "content-type"
 
 
 class HttpBackend:
     """Asks about one event.
+
+    Args:
+        event: which.
+        settings: how.
+        target: who, with standing_headers().
 
     Attributes:
         protocol: label of metrics.
@@ -30,7 +36,7 @@ class HttpBackend:
     protocol = "http"
 
     def __init__(self, event: Event[Any, Any], settings: ProxySettings, target: HttpTarget) -> None:
-        self.forwarder = Forwarder(settings, settings.http.static_headers)
+        self.forwarder = Forwarder(settings, {})
         self._fields = RequestFields(event, settings)
         self._kind = response_type(event)
         self._decode = msgspec.json.Decoder(self._kind).decode
@@ -45,7 +51,7 @@ class HttpBackend:
         """
         caller = getattr(request, "caller", None)
         headers = self.forwarder.of(caller.forwarded if caller is not None else NOTHING_FORWARDED)
-        headers["content-type"] = "application/json"
+        headers.pop(CONTENT_TYPE, None)
         body = encode_request(self._fields.of(request))
         try:
             result = await self._target.call("POST", body=body, headers=headers)
@@ -57,6 +63,13 @@ class HttpBackend:
             if transform.status_code == result.status:
                 return transformed(transform)
         raise HookError(f"the backend answered with the HTTP status {result.status}")
+
+
+def standing_headers(settings: ProxySettings) -> dict[str, str]:
+    """Returns what each request says: the values that are sent always (`http.static_headers`), and that it is JSON."""
+    said = {name.lower(): value for name, value in settings.http.static_headers.items()}
+    said[CONTENT_TYPE] = "application/json"
+    return said
 
 
 def encode_request(fields: dict[str, Any]) -> bytes:

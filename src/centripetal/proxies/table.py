@@ -12,7 +12,7 @@ from ..node.counters import Counters
 from ..node.limited_log import LimitedLogger
 from ..outbound import HttpClient, HttpTarget, TargetSettings
 from ..outbound.tls import client_context
-from .http import HttpBackend
+from .http import HttpBackend, standing_headers
 from .proxy import Backend, Proxy
 from .settings import ProxySettings, is_http
 from .tls import with_pem_texts
@@ -100,7 +100,8 @@ class ProxyTable(HookTable):
         except ValueError as error:
             raise ValueError(f"http.tls.{error}") from None
         name = tls.server_name if tls.enabled else ""
-        bounds = TargetSettings(timeout_seconds=settings.timeout, tls=context, server_name=name)
+        headers = standing_headers(settings)
+        bounds = TargetSettings(timeout_seconds=settings.timeout, headers=headers, tls=context, server_name=name)
         try:
             return self._http.target(settings.endpoint, bounds)
         except ValueError as error:

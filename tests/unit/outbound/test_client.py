@@ -181,6 +181,91 @@ def test_answers_that_do_not_come(answer: Answer, error: type[OutboundError]) ->
         asyncio.run(ask(answer, TargetSettings(timeout_seconds=0.05 if error is TimedOut else 5)))
 
 
+def test_interim_answers_are_passed_over() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    result, _ = asyncio.run(ask(replying(interim + http(b"final"))))
+    assert (result.status, result.body, "Link" in result.headers) == (200, b"final", False)
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_answers_without_a_body_leave_the_connection_usable(status: str) -> None:
+    async def main() -> None:
+        client = HttpClient()
+        async with backend(replying(f"HTTP/1.1 {status}\r\n\r\n".encode())) as server:
+            target = client.target(server.url)
+            assert [(await target.call("POST")).body for _ in range(3)] == [b""] * 3
+            assert server.connections == 1
+        await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_body_without_a_length_goes_to_the_end_of_the_connection() -> None:
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nto the")
+        await writer.drain()
+        writer.write(b" end")
+        writer.close()
+
+    assert asyncio.run(ask(answer))[0].body == b"to the end"
+
+
+def test_what_a_kept_connection_swallowed_is_repeated_only_if_it_can_be() -> None:
+    async def main() -> None:
+        answers = 0
+
+        async def every_second(request: bytes, writer: asyncio.StreamWriter) -> None:
+            nonlocal answers
+            answers += 1
+            if answers % 2:
+                writer.write(http(b"%d" % answers))
+            else:
+                writer.close()
+
+        client = HttpClient()
+        async with backend(every_second) as server:
+            target = client.target(server.url)
+            assert (await target.call("GET")).body == b"1"
+            assert (await target.call("GET")).body == b"3" and len(server.requests) == 3
+            with pytest.raises(Unreachable):
+                await target.call("POST", body=b"x")
+            assert len(server.requests) == 4
+        await client.close()
+
+    asyncio.run(main())
+
+
+def test_an_answer_before_the_request_was_sent_ends_the_connection() -> None:
+    body = b"x" * 50_000_000
+
+    async def main() -> None:
+        answered = asyncio.Event()
+        received: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(http(b"too long", status="413 Content Too Large"))
+            await answered.wait()
+            size = 0
+            try:
+                while part := await reader.read(1_000_000):
+                    size += len(part)
+            except ConnectionError:
+                pass
+            writer.close()
+            received.set_result(size)
+
+        client = HttpClient()
+        server = await asyncio.start_server(early, "127.0.0.1", 0)
+        target = client.target(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        assert (await target.call("POST", body=body)).status == 413
+        answered.set()
+        assert await received < len(body)
+        server.close()
+        await client.close()
+
+    asyncio.run(main())
+
+
 def failing(url: str, **call: Any) -> Coroutine[Any, Any, None]:
     async def main() -> None:
         client = HttpClient()
