@@ -20,8 +20,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"presence_manager\..*", "a presence manager apart from the engine"),
     (r"map_broker\..*", "a map broker apart from the engine"),
     (r"controller\..*", "controllers"),
-    (r"channel\.proxy\.(?:map_publish|map_remove)\..*", "proxies of maps"),
-    (r"channel\.(?:without_namespace|namespaces\[\])\.map\.(?:publish|remove)_proxy_(?:enabled|name)", "proxies of maps"),
     (r"channel\.proxy\.shared_poll_refresh\..*", "shared polls"),
     (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
     (r"consumers", "consumers"),

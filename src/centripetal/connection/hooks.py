@@ -26,6 +26,14 @@ from ..interfaces.hooks import (
     SubscribeAnswer,
     SubscribeEvent,
 )
+from ..interfaces.map_hooks import (
+    MAP_PUBLISH,
+    MAP_REMOVE,
+    MapPublishAnswer,
+    MapPublishEvent,
+    MapRemoveAnswer,
+    MapRemoveEvent,
+)
 from ..model.errors import ERROR_NOT_AVAILABLE
 from ..node.settings import ChannelOptions
 from ..protocol.commands import ConnectRequest, PublishRequest, RpcRequest, SubscribeRequest
@@ -120,6 +128,22 @@ async def ask_to_publish(client: Client, request: PublishRequest, options: Chann
     hook = find(client, PUBLISH, options.publish_proxy_name)
     event = PublishEvent(caller=caller_of(client), channel=request.channel, data=bytes(request.data))
     return await hook(event) or PublishAnswer()
+
+
+async def ask_to_write(client: Client, request: PublishRequest, options: ChannelOptions) -> MapPublishAnswer:
+    """Asks whether a client may write a key of a map; raises as ask_to_subscribe()."""
+    hook = find(client, MAP_PUBLISH, options.map.publish_proxy_name)
+    event = MapPublishEvent(
+        caller=caller_of(client), channel=request.channel, key=request.key, data=bytes(request.data)
+    )
+    return await hook(event) or MapPublishAnswer()
+
+
+async def ask_to_remove(client: Client, request: PublishRequest, options: ChannelOptions) -> MapRemoveAnswer:
+    """Asks whether a client may remove a key of a map; raises as ask_to_subscribe()."""
+    hook = find(client, MAP_REMOVE, options.map.remove_proxy_name)
+    event = MapRemoveEvent(caller=caller_of(client), channel=request.channel, key=request.key)
+    return await hook(event) or MapRemoveAnswer()
 
 
 async def call(client: Client, request: RpcRequest, name: str) -> bytes:

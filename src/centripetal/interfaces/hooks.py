@@ -13,6 +13,8 @@ rpc                 RpcEvent               RpcAnswer             an empty result
 subscribe           SubscribeEvent         SubscribeAnswer       allowed                         error 100
 subscribe_stream    SubscribeStreamEvent   Stream                never                           error 100
 publish             PublishEvent           PublishAnswer         published as it is              error 100
+map_publish         MapPublishEvent        MapPublishAnswer      written as it is                error 100
+map_remove          MapRemoveEvent         MapRemoveAnswer       removed as it is                error 100
 sub_refresh         SubRefreshEvent        SubRefreshAnswer      expired, 2501 or 3006           60 seconds more
 cache_empty         CacheEmptyEvent        CacheEmptyAnswer      not populated                   not populated
 ==================  =====================  ====================  ==============================  ==================

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from ..interfaces import HookError, SubscriptionOverrides
+from ..interfaces import HookError, KeyMode, SubscriptionOverrides
 from ..interfaces.hooks import (
     CACHE_EMPTY,
     CONNECT,
@@ -32,6 +32,7 @@ from ..interfaces.hooks import (
     SubRefreshAnswer,
     SubscribeAnswer,
 )
+from ..interfaces.map_hooks import MAP_PUBLISH, MAP_REMOVE, MapPublishAnswer, MapRemoveAnswer
 from ..model import ClientError, Disconnect
 from ..protocol.commands import UINT64_MAX
 
@@ -139,6 +140,32 @@ class PublishResult(Struct, frozen=True):
     version_epoch: str = ""
 
 
+KEY_MODES: dict[str, KeyMode] = {"": "", "if_new": "if_new", "if_exists": "if_exists"}
+"""Values of `key_mode`."""
+
+
+class MapPublishResult(Struct, frozen=True):
+    """Wire name `MapPublishResult`; its `score` and `stream_data` mean nothing, as in the API method."""
+
+    key: str = ""
+    data: Raw = NO_DATA
+    b64data: str = ""
+    tags: dict[str, str] = {}
+    key_mode: str = ""
+    idempotency_key: str = ""
+    delta: bool = False
+    version: Uint64 = 0
+    version_epoch: str = ""
+
+
+class MapRemoveResult(Struct, frozen=True):
+    """Wire name `MapRemoveResult`."""
+
+    key: str = ""
+    tags: dict[str, str] = {}
+    idempotency_key: str = ""
+
+
 class SubRefreshResult(Struct, frozen=True):
     """Wire name `SubRefreshResult`."""
 
@@ -233,6 +260,28 @@ def _publish(result: PublishResult) -> PublishAnswer:
     )
 
 
+def _map_publish(result: MapPublishResult) -> MapPublishAnswer:
+    if result.version > UINT64_MAX:
+        raise HookError("the answer holds a version beyond 64 bits")
+    key_mode = KEY_MODES.get(result.key_mode)
+    if key_mode is None:
+        raise HookError("the answer holds a key_mode that does not exist")
+    return MapPublishAnswer(
+        key=result.key,
+        data=bytes(result.data) or (payload(NO_DATA, result.b64data) if result.b64data else None),
+        key_mode=key_mode,
+        tags=result.tags,
+        idempotency_key=result.idempotency_key,
+        delta=result.delta,
+        version=result.version,
+        version_epoch=result.version_epoch,
+    )
+
+
+def _map_remove(result: MapRemoveResult) -> MapRemoveAnswer:
+    return MapRemoveAnswer(key=result.key, tags=result.tags, idempotency_key=result.idempotency_key)
+
+
 class Wire(Struct, frozen=True):
     """How one event is asked and answered on the wire.
 
@@ -258,13 +307,15 @@ WIRE: dict[str, Wire] = {
     SUBSCRIBE.name: Wire("Subscribe", "SubscribeRequest", SubscribeResult, subscribe_answer),
     SUBSCRIBE_STREAM.name: Wire("", "SubscribeRequest", SubscribeResult, lambda stream: stream),
     PUBLISH.name: Wire("Publish", "PublishRequest", PublishResult, _publish),
+    MAP_PUBLISH.name: Wire("MapPublish", "MapPublishRequest", MapPublishResult, _map_publish),
+    MAP_REMOVE.name: Wire("MapRemove", "MapRemoveRequest", MapRemoveResult, _map_remove),
     SUB_REFRESH.name: Wire("SubRefresh", "SubRefreshRequest", SubRefreshResult, _sub_refresh),
     CACHE_EMPTY.name: Wire(
         "NotifyCacheEmpty", "NotifyCacheEmptyRequest", CacheEmptyResult,
         lambda result: CacheEmptyAnswer(populated=result.populated), False,
     ),
 }  # fmt: skip
-"""By event; the events of maps and shared polls are rows of their own when they come."""
+"""By event; those of shared polls are rows of their own when they come."""
 
 
 def answer_of(event: Event[Any, Any], response: Response[Any]) -> Any:

@@ -19,6 +19,7 @@ from ..interfaces.hooks import (
     SUBSCRIBE_STREAM,
     Event,
 )
+from ..interfaces.map_hooks import MAP_PUBLISH, MAP_REMOVE
 from ..node.counters import Counters
 from ..node.settings import RpcNamespaceSettings, RpcOptions
 from ..outbound import HttpClient
@@ -33,6 +34,10 @@ _NAMESPACE_EVENTS: tuple[tuple[Event[Any, Any], str], ...] = (
     (CACHE_EMPTY, "cache_empty"),
 )
 """Events with options `…_proxy_enabled` and `…_proxy_name` of namespaces, and a default in `channel.proxy`."""
+
+
+_MAP_EVENTS: tuple[tuple[Event[Any, Any], str], ...] = ((MAP_PUBLISH, "publish"), (MAP_REMOVE, "remove"))
+"""Events with such options in `map` of namespaces, and a default in `channel.proxy.map_publish`, …"""
 
 
 class Use(NamedTuple):
@@ -98,6 +103,10 @@ def uses(config: Config) -> Iterator[Use]:
             if getattr(options, f"{kind}_proxy_enabled"):
                 default = getattr(config.channel.proxy, kind)
                 yield use(event, getattr(options, f"{kind}_proxy_name"), f"channel.proxy.{kind}", default)
+        for event, kind in _MAP_EVENTS:
+            if getattr(options.map, f"{kind}_proxy_enabled"):
+                default = getattr(config.channel.proxy, event.name)
+                yield use(event, getattr(options.map, f"{kind}_proxy_name"), f"channel.proxy.{event.name}", default)
     calls: tuple[RpcOptions | RpcNamespaceSettings, ...] = (config.rpc.without_namespace, *config.rpc.namespaces)
     for methods in calls:
         if methods.proxy_enabled:

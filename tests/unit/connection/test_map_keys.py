@@ -9,12 +9,22 @@ from centripetal.engines.memory import MemoryMapBroker
 from centripetal.interfaces import (
     BrokerError,
     ConnectionClaims,
+    HookError,
+    HookTable,
     MapPublishOptions,
     MapResult,
     StateFilter,
     SubscriptionClaims,
 )
-from centripetal.model import ClientInfo
+from centripetal.interfaces.map_hooks import (
+    MAP_PUBLISH,
+    MAP_REMOVE,
+    MapPublishAnswer,
+    MapPublishEvent,
+    MapRemoveAnswer,
+    MapRemoveEvent,
+)
+from centripetal.model import ClientError, ClientInfo
 from centripetal.node.maps import MAX_KEY_LENGTH
 from centripetal.node.settings import MapOptions
 from centripetal.testing import ManualClock
@@ -54,6 +64,13 @@ class Place:
             namespace("clients", subscription_type="map_clients", map=MapOptions(mode="ephemeral", key_ttl=50.0)),
             namespace("users", subscription_type="map_users", map=MapOptions(mode="recoverable", key_ttl=50.0)),
             namespace("cursor", subscription_type="map", map=cursors, **presence),
+            namespace(
+                "asked",
+                subscription_type="map",
+                map=MapOptions(
+                    mode="recoverable", key_ttl=60.0, publish_proxy_enabled=True, remove_proxy_enabled=True
+                ),
+            ),
             namespace("open", subscription_type="map", map=open_map, delta_publish=True),
             clock=self.clock,
             map_broker=self.broker,
@@ -190,5 +207,53 @@ def test_without_a_map_broker_there_are_no_maps() -> None:
         assert peer.ask({"subscribe": {"channel": "open:x", "type": 1, "phase": 2}})["error"]["code"] == 108
         assert peer.ask({"publish": {"channel": "open:x", "type": 1, "key": "k"}})["error"]["code"] == 108
         assert not peer.client.subscriptions
+
+    in_loop(scene)
+
+
+def test_the_application_decides_what_is_written() -> None:
+    async def scene() -> None:
+        place = Place()
+        asked: list[Any] = []
+        answers: list[Any] = []
+
+        async def answer(event: Any) -> Any:
+            asked.append(event)
+            given = answers.pop(0)
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        peer = connected(place.node, token="alice")
+        write = {"channel": "asked:x", "type": 1, "key": "k", "data": {"v": 1}}
+        remove = {"channel": "asked:x", "type": 1, "key": "k", "removed": True}
+        assert peer.ask({"publish": write})["error"]["code"] == 108  # nobody is there to ask
+        place.node.hooks = table = HookTable()
+        table.add(MAP_PUBLISH, answer)
+        table.add(MAP_REMOVE, answer)
+        answers += [
+            None,
+            MapPublishAnswer(key="other", data=b"2", tags={"t": "1"}, key_mode="if_new"),
+            MapPublishAnswer(key="other", key_mode="if_new"),
+            MapPublishAnswer(),
+            ClientError(1000, "no"),
+            HookError("away"),
+            MapRemoveAnswer(key="other"),
+        ]
+        assert peer.ask({"publish": write})["publish"] == {}
+        assert peer.ask({"publish": write})["publish"] == {}
+        assert peer.ask({"publish": write})["publish"] == {}  # suppressed
+        assert peer.ask({"publish": write | {"key": ""}})["error"]["code"] == 107
+        assert peer.ask({"publish": write})["error"]["code"] == 1000
+        assert peer.ask({"publish": write})["error"]["code"] == 100
+        page = await place.node.maps.read_state("asked:x", StateFilter(limit=-1), place.node.maps.retention_of("asked:x"))
+        assert [(entry.key, entry.data, entry.tags) for entry in page.entries] == [
+            ("k", b'{"v": 1}', None), ("other", b"2", {"t": "1"}),
+        ]  # fmt: skip
+        assert peer.ask({"publish": remove})["publish"] == {}
+        assert list(await place.keys("asked:x")) == ["k"]
+        first, last = asked[0], asked[-1]
+        assert isinstance(first, MapPublishEvent) and (first.channel, first.key, first.data) == ("asked:x", "k", b'{"v": 1}')
+        assert first.caller.user == "alice" and isinstance(last, MapRemoveEvent) and last.key == "k"
 
     in_loop(scene)
