@@ -139,6 +139,8 @@ KAFKA = {"brokers": ["a"], "topics": ["t"], "consumer_group": "g"}
         (room(map={"mode": "persistent", "key_ttl": "1m"}), "map.key_ttl"),
         (room(subscription_type="map_users", map={"mode": "persistent"}), "map.mode"),
         (room(map={"mode": "recoverable", "key_ttl": "1m", "meta_ttl": "10s"}), "map.meta_ttl"),
+        (room(map={"mode": "recoverable", "key_ttl": "2h", "meta_ttl": "1h"}), "shorter than key_ttl"),
+        (room(map={"mode": "persistent", "meta_ttl": "1h"}), "map.meta_ttl"),
         (room(map={"min_page_size": 5, "max_page_size": 4}), "map.min_page_size"),
         (room(map={"default_page_size": 5, "max_page_size": 4}), "map.default_page_size"),
         (room(map={"max_page_size": -4}), "map.max_page_size"),

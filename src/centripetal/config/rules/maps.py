@@ -54,6 +54,12 @@ def _check_stream(of: str, section: MapOptions) -> None:
             raise ConfigError(f'{of}.{name}: must not be set in mode "ephemeral", which has no stream')
         if value < 0:
             raise ConfigError(f"{of}.{name}: must not be negative")
+    if section.mode == "persistent" and section.meta_ttl:
+        raise ConfigError(f'{of}.meta_ttl: must not be set in mode "persistent", where keys do not expire')
+    if section.mode and 0 < section.meta_ttl < section.key_ttl:
+        raise ConfigError(
+            f"{of}.meta_ttl: {format_duration(section.meta_ttl)} is shorter than key_ttl ({format_duration(section.key_ttl)})"
+        )
     stream_ttl = section.stream_ttl or _DEFAULT_STREAM_TTL_SECONDS
     if section.mode and section.meta_ttl and section.meta_ttl < stream_ttl:
         raise ConfigError(
