@@ -20,7 +20,7 @@ SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node clients-browser \
-	examples autobahn acme fuzz churn bench lock clean
+	examples example-cursors example-online autobahn acme fuzz churn bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -65,6 +65,12 @@ examples: $(INSTALLED) $(EXAMPLES) ## Test the example backends (FastAPI, Django
 	cd examples && PATH="$(CURDIR)/$(BIN):$$PATH" CENTRIPETAL_SERVER="$(SERVER)" \
 	  ../build/examples/bin/python -m pytest -p no:cacheprovider $(ARGS)
 
+example-cursors: ## Run the example of a board with everybody's mouse cursor, on port 8000
+example-online: ## Run the example of a list of who is online, on port 8000
+
+example-cursors example-online: example-%: $(INSTALLED) examples/%/page/centrifuge.js
+	@$(BIN)/centripetal serve --dev --config examples/$*/config.json --dir examples/$*/page --port $(PORT)
+
 autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite (ARGS=--quick leaves out the long cases)
 	tests/autobahn/run $(ARGS)
 
@@ -88,7 +94,7 @@ lock: ## Resolve all dependencies anew and write requirements/ci.lock
 	mv build/ci.lock requirements/ci.lock && rm -rf build/lock
 
 clean: ## Remove the environment and everything generated
-	rm -rf $(VENV) build dist tests/clients/node/node_modules benchmarks/build
+	rm -rf $(VENV) build dist tests/clients/node/node_modules benchmarks/build examples/*/page/centrifuge.js
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # -- the environment
@@ -113,6 +119,9 @@ $(DEVELOPMENT): pyproject.toml requirements/ci.lock $(ENVIRONMENT)
 $(NODE_MODULES): tests/clients/node/package.json tests/clients/node/package-lock.json
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	@touch $@
+
+examples/%/page/centrifuge.js: $(NODE_MODULES)
+	@cp tests/clients/node/node_modules/centrifuge/dist/centrifuge.js $@
 
 # The frameworks of the examples stay out of the server's environment.
 $(EXAMPLES): examples/requirements.txt

@@ -30,30 +30,31 @@ class ServeCommand(click.Command):
 @click.command(cls=ServeCommand)
 @add_option_flags
 @click.option("--dev", is_flag=True, help="Development mode: needs no configuration, shows a page at /.")
-@click.option("-d", "--dir", "directory", metavar="DIRECTORY", help="Serve the files of this directory instead.")
+@click.option("-d", "--dir", "directory", metavar="DIRECTORY", help="Serve the files of this directory: with --dev as pages at /, otherwise nothing else.")
 def serve(directory: str | None, dev: bool, **parameters: Any) -> int:
     """Runs the server.
 
     `centripetal serve -c FILE` is the same as `centripetal -c FILE`. With --dir it is no such server but one of static
-    files, for trying things out; then --port (3000) and --address say where.
+    files, for trying things out; then --port (3000) and --address say where. With --dev and --dir it is both.
     """
-    if directory is not None:
-        if parameters["config"] is not None or dev:
-            raise click.UsageError("--dir serves static files; it does not go together with --config or --dev")
+    if directory is not None and not dev:
+        if parameters["config"] is not None:
+            raise click.UsageError("--dir serves static files; it goes together with --config only in --dev")
         flags = take_flags(parameters)
         from .static import serve_directory
 
         port, address = flags.get("http_server.port", "3000"), flags.get("http_server.address", "")
         return serve_directory(directory, str(address), str(port))
-    return run_server(parameters, dev=dev)
+    return run_server(parameters, dev=dev, directory=directory)
 
 
-def run_server(parameters: dict[str, Any], *, dev: bool = False) -> int:
+def run_server(parameters: dict[str, Any], *, dev: bool = False, directory: str | None = None) -> int:
     """Reads the configuration, checks it and runs the server until it is stopped.
 
     Args:
         parameters: of the command: `config` and the option flags.
         dev: run the development mode, for which a file is read only if one is named.
+        directory: of pages that the development mode serves.
 
     Returns:
         The exit status.
@@ -72,7 +73,7 @@ def run_server(parameters: dict[str, Any], *, dev: bool = False) -> int:
     if dev:
         from centripetal.server.development import serve_development
 
-        return serve_development(loaded)
+        return serve_development(loaded, directory)
     from centripetal.server.run import serve as serve_configured
 
     return serve_configured(loaded, read)

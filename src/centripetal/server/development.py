@@ -1,7 +1,9 @@
 """Development mode (`centripetal serve --dev`): a server without a configuration file, and a page that shows it.
 
+With `--dir` it also serves the developer's own pages, which get tokens from `/development/session?user=NAME`.
+
 Nothing is kept when it stops. What no option says is made up for the run: a token secret, an API key, channels in which
-clients may do everything. It listens on the loopback address unless another one is given, and its page answers only
+clients may do everything. It listens on the loopback address unless another one is given, and its pages answer only
 requests from this machine.
 """
 
@@ -20,7 +22,9 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..auth.issue import sign_connection_token
@@ -42,13 +46,15 @@ TOKEN_TTL_SECONDS = 7 * 24 * 3600
 USER = "alice"
 PAGE_USER = "page"
 CHANNEL = "news"
+MAX_USER_LENGTH = 100
 
 MAX_CONNECTIONS_SHOWN = 200
 MAX_CHANNELS_SHOWN = 200
 
 PAGE = Path(__file__).with_name("page")
+HOME = "/development/"
 FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
+    HOME: ("index.html", "text/html; charset=utf-8"),
     "/development/page.css": ("page.css", "text/css; charset=utf-8"),
     "/development/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
@@ -56,25 +62,28 @@ FILES = {
 Section = TypeVar("Section", bound=Struct)
 
 
-def serve_development(loaded: LoadedConfig) -> int:
+def serve_development(loaded: LoadedConfig, directory: str | None = None) -> int:
     """Runs a server for development until a signal ends it.
 
     Args:
         loaded: from flags, the environment and a file if one was named; what it leaves at its default is made up.
+        directory: of the developer's own pages, which then are at `/` (`--dir`).
 
     Returns:
-        The process's exit code, as serve() does; 1 when the port is taken.
+        The process's exit code, as serve() does; 1 when the port is taken or there is no such directory.
     """
     loaded = msgspec.structs.replace(loaded, config=development_config(loaded.config))
     config = loaded.config
-    taken = _why_not_listening(config)
-    if taken:
-        print(f"error: {taken}", file=sys.stderr)
+    problem = _why_not_listening(config)
+    if directory is not None and not Path(directory).is_dir():
+        problem = f"--dir: {directory!r} is not a directory"
+    if problem:
+        print(f"error: {problem}", file=sys.stderr)
         return 1
-    print(greeting(config), flush=True)
+    print(greeting(config, directory), flush=True)
 
     def routes(node: Node) -> Sequence[BaseRoute]:
-        return development_routes(config, node)
+        return development_routes(config, node, directory)
 
     return serve(loaded, lambda: loaded, extra_routes=routes)
 
@@ -141,14 +150,15 @@ def _why_not_listening(config: Config) -> str:
 # -- what the terminal says
 
 
-def greeting(config: Config) -> str:
+def greeting(config: Config, directory: str | None = None) -> str:
     """Returns what is printed at start: addresses, a token, and a command that publishes."""
     base = f"localhost:{config.http_server.port}"
+    pages = [("Page", "/")] if directory is None else [("Your page", "/"), ("Watch it", HOME)]
     return "\n".join(
         [
             f"Centripetal {__version__} for development. Everything is in memory and gone when it stops (Ctrl+C).",
             "",
-            f"  Page       http://{base}/",
+            *(f"  {name:<9}  http://{base}{path}" for name, path in pages),
             f"  WebSocket  ws://{base}{path_of(config.websocket.handler_prefix)}",
             f"  API        http://{base}{path_of(config.http_api.handler_prefix)}",
             f"  API key    {config.http_api.key}",
@@ -180,14 +190,21 @@ def _token(config: Config, user: str) -> str:
 # -- the page
 
 
-def development_routes(config: Config, node: Node) -> Sequence[BaseRoute]:
-    """Returns the routes of the page: its files, what it needs to connect, and what it shows of the node."""
+def development_routes(config: Config, node: Node, directory: str | None = None) -> Sequence[BaseRoute]:
+    """Returns the routes of the pages: their files, what they need to connect, and what is shown of the node.
+
+    Args:
+        config: the configuration.
+        node: what is shown.
+        directory: whose files are at `/`; the development page then is at `/development/` only.
+    """
 
     async def session(request: Request) -> Response:
+        user = request.query_params.get("user", PAGE_USER)[:MAX_USER_LENGTH]
         return _refuse(request) or JSONResponse(
             {
                 "endpoint": path_of(config.websocket.handler_prefix),
-                "token": _token(config, PAGE_USER),
+                "token": _token(config, user),
                 "example_token": _token(config, USER),
                 "example_command": publish_command(config),
                 "channel": CHANNEL,
@@ -199,10 +216,15 @@ def development_routes(config: Config, node: Node) -> Sequence[BaseRoute]:
     async def overview(request: Request) -> Response:
         return _refuse(request) or JSONResponse(describe(node), headers=_headers())
 
+    home = Route("/", _file(*FILES[HOME], may_be_linked=True), methods=["GET"])
     return [
-        *(Route(path, _file(name, media_type), methods=["GET"]) for path, (name, media_type) in FILES.items()),
+        *(
+            Route(path, _file(name, media_type, may_be_linked=path == HOME), methods=["GET"])
+            for path, (name, media_type) in FILES.items()
+        ),
         Route("/development/session", session, methods=["GET"]),
         Route("/development/overview", overview, methods=["GET"]),
+        home if directory is None else Mount("/", _own_pages(directory)),
     ]
 
 
@@ -230,26 +252,44 @@ def _describe_connection(client: Any) -> dict[str, Any]:
     }
 
 
-def _file(name: str, media_type: str) -> Any:
+def _file(name: str, media_type: str, *, may_be_linked: bool) -> Any:
     content = (PAGE / name).read_bytes()
 
     async def file(request: Request) -> Response:
-        return _refuse(request) or Response(content, media_type=media_type, headers=_headers(request.headers["host"]))
+        refusal = _refuse(request, may_be_linked=may_be_linked)
+        return refusal or Response(content, media_type=media_type, headers=_headers(request.headers["host"]))
 
     return file
 
 
-def _refuse(request: Request) -> Response | None:
+def _own_pages(directory: str) -> ASGIApp:
+    """Returns an application that serves the files of a directory, always fresh."""
+    files = StaticFiles(directory=directory, html=True)
+
+    async def own_pages(scope: Scope, receive: Receive, send: Send) -> None:
+        response = _refuse(Request(scope), may_be_linked=True)
+        if response is None:
+            response = await files.get_response(files.get_path(scope), scope)
+            response.headers["Cache-Control"] = "no-cache"
+        await response(scope, receive, send)
+
+    return own_pages
+
+
+def _refuse(request: Request, *, may_be_linked: bool = False) -> Response | None:
     """Returns the answer to who is not a browser on this machine that shows this very page.
 
     The name in Host is checked as well, or any website could read the page through a name that it lets point here.
+
+    Args:
+        request: the request.
+        may_be_linked: a page may be opened by a link; what it fetches is fetched by the page alone.
     """
     host = request.headers.get("host", "")
     name, colon, port = host.rpartition(":") if host[-1:] != "]" and ":" in host else (host, "", "")
     site = request.headers.get("sec-fetch-site", "none")
     local = request.client is not None and request.client.host in LOCAL_CLIENTS
-    # The page itself may be opened by a link; what it fetches is fetched by the page alone.
-    own = site in ("same-origin", "none") or request.url.path == "/"
+    own = may_be_linked or site in ("same-origin", "none")
     if local and own and name.lower() in LOCAL_HOSTS and (port.isdecimal() or not colon):
         return None
     return PlainTextResponse("The development page can be opened on the machine of the server only.\n", 403)

@@ -95,7 +95,8 @@ def served(config: Config, shared: Shared) -> list[tuple[Routes, AsgiApp]]:
     exact = transport_routes(config, node, shared.admission)
     api = None if config.http_api.disabled else HttpApi(node, config.http_api)
     if not config.http_server.has_internal_listener:
-        return [(_routes(exact, api), application(outside + inside))]
+        # The extra pages come last: they may be whatever has no other route.
+        return [(_routes(exact, api), application(inside + outside))]
     return [
         (_routes(exact, api if config.http_api.external else None), application(outside)),
         (_routes({}, None if config.http_api.external else api), application(inside)),

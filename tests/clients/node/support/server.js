@@ -80,11 +80,15 @@ export async function startServer(overlay = {}) {
   });
 }
 
-/** Starts the command in development mode, as `make run` does; what to know is in its greeting. */
-export async function startDevelopment() {
+/**
+ * Starts the command in development mode, as `make run` does; what to know is in its greeting.
+ *
+ * @param {string[]} words further flags
+ */
+export async function startDevelopment(words = []) {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), 'centripetal-'));
-  const { child, output } = await run(['serve', '--dev', '--port', port], port, folder);
+  const { child, output } = await run(['serve', '--dev', '--port', port, ...words], port, folder);
   const [, apiKey] = /^ *API key +(\S+)$/m.exec(output());
   const [, token] = /^ *Token +(\S+)$/m.exec(output());
   return new Server(port, child, folder, { apiKey, token });
