@@ -33,7 +33,7 @@ def broken_links(page: Path) -> list[str]:
 
 def main() -> int:
     """Returns 1 if a link is broken."""
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")]
     broken = [line for page in sorted(pages) for line in broken_links(page)]
     print("\n".join(broken) or f"all links of {len(pages)} pages lead somewhere")
     return 1 if broken else 0

@@ -165,7 +165,7 @@ def greeting(config: Config, directory: str | None = None) -> str:
             f"  Token      {_token(config, USER)}",
             f"             (user {USER!r}, valid for {TOKEN_TTL_SECONDS // 86400} days, as long as this server runs)",
             "",
-            "Publish something and watch it arrive on the page:",
+            f"Publish something and watch it arrive on {'the page' if directory is None else HOME}:",
             "",
             f"  {publish_command(config)}",
             "",

@@ -21,16 +21,16 @@ class Served:
     def __init__(self) -> None:
         self.loaded: list[LoadedConfig] = []
         self.reload: list[Callable[[], LoadedConfig]] = []
-        self.development = 0
+        self.development: list[str | None] = []
 
     def serve(self, loaded: LoadedConfig, reload: Callable[[], LoadedConfig]) -> int:
         self.loaded.append(loaded)
         self.reload.append(reload)
         return 7
 
-    def serve_development(self, loaded: LoadedConfig) -> int:
+    def serve_development(self, loaded: LoadedConfig, directory: str | None) -> int:
         self.loaded.append(loaded)
-        self.development += 1
+        self.development.append(directory)
         return 8
 
 
@@ -104,7 +104,13 @@ def test_a_broken_dotenv_does_not_start(run: Run, served: Served) -> None:
 def test_development_mode_needs_no_configuration(run: Run, served: Served) -> None:
     Path("config.json").write_text("{ broken, but not asked for")
     assert run("serve", "--dev")[0] == 8
-    assert served.development == 1 and served.loaded[0].path is None
+    assert served.development == [None] and served.loaded[0].path is None
+
+
+def test_development_mode_serves_pages_with_a_configuration(run: Run, served: Served) -> None:
+    Path("c.json").write_text('{"http_api": {"key": "file"}}')
+    assert run("serve", "--dev", "-c", "c.json", "--dir", "pages")[0] == 8
+    assert served.development == ["pages"] and served.loaded[0].config.http_api.key == "file"
 
 
 def test_static_files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

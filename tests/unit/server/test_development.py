@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +89,13 @@ def test_a_taken_port_is_one_readable_line(capsys: pytest.CaptureFixture[str], m
     assert printed.err.count("\n") == 1
 
 
+def test_a_directory_that_is_not_there_is_one_readable_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert serve_development(loaded(http_server__port="0"), str(tmp_path / "absent")) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: --dir: ") and printed.err.count("\n") == 1
+
+
 # -- the page
 
 
@@ -102,25 +110,37 @@ def a_node(number_of_clients: int = 1) -> Any:
 
 
 def get(
-    path: str, *, host: str = "localhost:8000", client: str = "127.0.0.1", node: Any = None, **headers: str
+    path: str,
+    *,
+    host: str = "localhost:8000",
+    client: str = "127.0.0.1",
+    node: Any = None,
+    directory: Path | None = None,
+    **headers: str,
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of a GET request to the page's routes."""
-    app = Starlette(routes=list(development_routes(development_config(Config()), node or a_node())))
+    pages = None if directory is None else str(directory)
+    app = Starlette(routes=list(development_routes(development_config(Config()), node or a_node(), pages)))
+    path, _, query = path.partition("?")
     given = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
         "type": "http",
         "method": "GET",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in given.items()],
         "client": (client, 50000),
         "server": ("127.0.0.1", 8000),
     }
     sent: list[Any] = []
 
+    requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if not requests:
+            await asyncio.Event().wait()  # the browser stays
+        return requests.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -130,7 +150,7 @@ def get(
     return sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:])
 
 
-@pytest.mark.parametrize("path", ["/", "/development/page.css", "/development/page.js"])
+@pytest.mark.parametrize("path", ["/", "/development/", "/development/page.css", "/development/page.js"])
 def test_the_page_needs_nothing_from_elsewhere(path: str) -> None:
     status, headers, body = get(path)
     assert status == 200
@@ -145,6 +165,12 @@ def test_the_session_lets_the_page_connect() -> None:
     assert status == 200
     assert session["endpoint"] == "/connection/websocket"
     assert jwt.decode(session["token"], options={"verify_signature": False})["sub"] == "page"
+
+
+@pytest.mark.parametrize(("query", "user"), [("bob", "bob"), ("Zo%C3%AB%20%26%20Co.", "Zoë & Co."), ("x" * 101, "x" * 100)])
+def test_the_session_of_any_user(query: str, user: str) -> None:
+    session = json.loads(get(f"/development/session?user={query}")[2])
+    assert jwt.decode(session["token"], options={"verify_signature": False})["sub"] == user
 
 
 def test_the_overview_shows_connections_and_channels_up_to_a_bound() -> None:
@@ -165,7 +191,53 @@ def test_this_machine_may_open_the_page(host: str) -> None:
     assert get("/", host=host)[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/development/session", "/development/overview", "/development/page.js"])
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    """A developer's directory beside a file that is not to be served."""
+    (tmp_path / "config.json").write_text("secret")
+    folder = tmp_path / "pages"
+    (folder / "more").mkdir(parents=True)
+    (folder / "index.html").write_text("own page")
+    (folder / "more" / "index.html").write_text("another page")
+    (folder / "app.js").write_text("own script")
+    (folder / "link").symlink_to(tmp_path / "config.json")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "media_type"),
+    [
+        ("/", b"own page", "text/html"),
+        ("/more/", b"another page", "text/html"),
+        ("/app.js?v=1", b"own script", "text/javascript"),
+    ],
+)
+def test_own_pages_are_served(pages: Path, path: str, body: bytes, media_type: str) -> None:
+    status, headers, served = get(path, directory=pages)
+    assert (status, served) == (200, body)
+    assert headers["content-type"].startswith(media_type) and headers["cache-control"] == "no-cache"
+
+
+def test_the_page_that_shows_the_server_stays_beside_own_pages(pages: Path) -> None:
+    assert b"/development/page.js" in get("/development/", directory=pages)[2]
+    assert get("/development/overview", directory=pages)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/absent", "/../config.json", "/more/../../config.json", "/link", "/more"])
+def test_nothing_else_is_served(pages: Path, path: str) -> None:
+    status, _, body = get(path, directory=pages)
+    assert status in (307, 404) and b"secret" not in body
+
+
+def test_others_may_not_open_own_pages(pages: Path) -> None:
+    assert get("/app.js", directory=pages, host="attacker.example")[0] == 403
+    assert get("/app.js", directory=pages, client="192.0.2.1")[0] == 403
+    assert get("/", directory=pages, sec_fetch_site="cross-site")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/development/", "/development/session", "/development/overview", "/development/page.js"]
+)
 @pytest.mark.parametrize(
     "asked",
     [
@@ -186,6 +258,8 @@ def test_others_may_not(path: str, asked: dict[str, str]) -> None:
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_another_site_may_link_to_the_page_and_read_nothing(site: str) -> None:
     assert get("/", sec_fetch_site=site)[0] == 200
+    assert get("/development/", sec_fetch_site=site)[0] == 200
+    assert get("/development/page.js", sec_fetch_site=site)[0] == 403
     assert get("/development/session", sec_fetch_site=site)[0] == 403
     assert get("/development/session", sec_fetch_site="same-origin")[0] == 200
 
