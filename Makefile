@@ -19,8 +19,8 @@ PORT ?= 8000
 SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
-.PHONY: help run test lint types layers unit docs conformance clients clients-python clients-node clients-browser \
-	examples example-cursors example-online autobahn acme fuzz churn bench lock clean
+.PHONY: help run test lint types layers unit docs conformance conformance-workers clients clients-python clients-node \
+	clients-browser examples example-cursors example-online autobahn acme fuzz churn bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -48,6 +48,9 @@ docs: $(DEVELOPMENT) ## Generate docs/configuration.md and check the links of al
 
 conformance: $(DEVELOPMENT) ## Compare with the transcripts recorded from the reference
 	$(BIN)/python tests/run_conformance.py $(ARGS)
+
+conformance-workers: $(DEVELOPMENT) ## The same with two workers, where it could make a difference
+	CENTRIFUGO_WORKERS=2 $(BIN)/python tests/run_conformance.py api_ tr_ map/ $(ARGS)
 
 clients: clients-python clients-node clients-browser ## Drive the official client libraries against the server
 
