@@ -10,6 +10,7 @@ from ..model import ClientInfo, Disconnect, Publication, StreamPosition
 from ..node.counters import Counters
 from ..node.maps import Maps
 from ..node.namespaces import Rules
+from ..node.polls import Polls
 from ..node.settings import ChannelOptions
 
 
@@ -37,6 +38,10 @@ class ApiNode(Protocol):
     @property
     def maps(self) -> Maps:
         """Keyed state of channels."""
+
+    @property
+    def polls(self) -> Polls:
+        """Keys that the application is asked for."""
 
     def history_meta_ttl_seconds(self, options: ChannelOptions) -> float:
         """Returns how long offset and epoch of such a channel are kept."""

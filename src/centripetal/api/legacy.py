@@ -25,7 +25,7 @@ _UNAVAILABLE_METHODS = {
     "unblock_user": 19, "revoke_token": 20, "invalidate_user_tokens": 21, "device_register": 22, "device_update": 23,
     "device_remove": 24, "device_list": 25, "device_topic_list": 26, "device_topic_update": 27,
     "user_topic_list": 28, "user_topic_update": 29, "send_push_notification": 30, "update_push_status": 31,
-    "cancel_push": 32, "shared_poll_publish": 39,
+    "cancel_push": 32,
 }  # fmt: skip
 """Names that are commands, but error 104: their numbers are taken."""
 

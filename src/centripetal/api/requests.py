@@ -228,6 +228,25 @@ class MapReadStreamRequest(ChannelRequest):
     reverse: bool | None = False
 
 
+class SharedPollPublishRequest(Request):
+    """Gives a value of a key to those who track it.
+
+    Attributes:
+        channel, key: which.
+        data: the value as JSON text.
+        b64data: the value in Base64; counts instead of data when it is not empty.
+        version: of the value, above 0; one that is not above what is known is left out.
+        epoch: of the versions; another one than before has everybody begin anew.
+    """
+
+    channel: str | None = ""
+    key: str | None = ""
+    data: Raw = Raw()
+    b64data: str | None = ""
+    version: Uint64 | None = 0
+    epoch: str | None = ""
+
+
 class RpcRequest(Request):
     """Calls an extension (wire name `RPCRequest`)."""
 

@@ -29,6 +29,7 @@ APPLIED: dict[str, tuple[str, ...]] = {
     "health": _ALL,
     "init": _ALL,
     "prometheus": ("enabled", "handler_prefix"),
+    "shared_poll": _ALL,
     "shutdown": _ALL,
 }
 """Sections that a reload applies, with the options of those of which it does not apply all; these cannot be

@@ -20,8 +20,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
     (r"presence_manager\..*", "a presence manager apart from the engine"),
     (r"map_broker\..*", "a map broker apart from the engine"),
     (r"controller\..*", "controllers"),
-    (r"channel\.proxy\.shared_poll_refresh\..*", "shared polls"),
-    (r"channel\.(?:without_namespace|namespaces\[\])\.shared_poll\..*|shared_poll\..*", "shared polls"),
     (r"consumers", "consumers"),
     (r"admin\.(?!password$|secret$).*", "the admin web interface"),
     (r"swagger\..*", "the Swagger UI"),
@@ -33,7 +31,6 @@ UNBUILT: tuple[tuple[str, str], ...] = (
 )
 """Expressions for whole option paths, with the name of the missing feature."""
 
-_SUBSCRIPTION_TYPE = re.compile(r"channel\.(?:without_namespace|namespaces\[\])\.subscription_type")
 _PATTERNS = tuple((re.compile(pattern), feature) for pattern, feature in UNBUILT)
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -45,15 +42,13 @@ def refuse_unbuilt(config: Config) -> None:
         ConfigError: one has; the text names option, value and feature.
     """
     for path, option, value in _values(config, ""):
-        feature = _feature(_INDEX.sub("[]", path), value)
+        feature = _feature(_INDEX.sub("[]", path))
         if feature and value != option.default:
             shown = "this value" if option.secret or option.kind == "sections" else show(_builtin(value))
             raise ConfigError(f"{path}: {shown} cannot be used: this version does not have {feature} yet")
 
 
-def _feature(path: str, value: object) -> str:
-    if _SUBSCRIPTION_TYPE.fullmatch(path):
-        return "shared poll subscriptions" if value == "shared_poll" else ""
+def _feature(path: str) -> str:
     return next((feature for pattern, feature in _PATTERNS if pattern.fullmatch(path)), "")
 
 

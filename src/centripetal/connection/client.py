@@ -23,9 +23,10 @@ from ..model.errors import (
 from ..node.counters import client_labels
 from ..node.eager import run_eagerly
 from ..node.node import Node
+from ..node.polls import PolledChannel, PolledKey
 from ..protocol.commands import Command, ConnectRequest
 from ..protocol.errors import ProtocolError, UnencodableData
-from . import duties, server_side, unidirectional
+from . import duties, server_side, tracking, unidirectional
 from .dispatch import dispatch
 from .state import ACCEPTED, CLOSED, CONNECTED, NEW
 from .subscription import Subscription
@@ -389,6 +390,14 @@ class Client(Outbox):
     def lose_position(self, channel: str) -> None:
         """Ends a positioned subscription whose continuity is lost (2500, or 3010 for a server-side one)."""
         server_side.lose_position(self, channel)
+
+    def lose_poll(self, channel: PolledChannel) -> None:
+        """Ends a subscription to a shared poll of which nothing holds any more."""
+        server_side.lose_poll(self, channel)
+
+    def lose_key(self, channel: PolledChannel, key: PolledKey) -> bool:
+        """A key of a shared poll is gone; returns whether it was tracked."""
+        return tracking.lose_key(self, channel, key)
 
     def on_due(self, now: float) -> None:
         """The ticker's call: something has to happen by now."""

@@ -17,7 +17,7 @@ from ..model.errors import (
     DISCONNECT_STALE,
     DISCONNECT_WRITE_ERROR,
 )
-from . import map_presence, renewal
+from . import map_presence, renewal, tracking
 from .paging import Paging
 from .state import CLOSED
 from .subscription import BEING_REFRESHED, MIRRORED, PRESENCE, Subscription
@@ -37,17 +37,18 @@ class Due:
         stale: when connect must have succeeded.
         writing: when a paused peer must have taken something.
         paging: when the first of the map subscriptions on their way must be live.
+        keys: when the first key of a shared poll is to be dropped, since its signature was not renewed.
     """
 
-    __slots__ = ("expiry", "paging", "ping", "pong", "presence", "stale", "writing")
+    __slots__ = ("expiry", "keys", "paging", "ping", "pong", "presence", "stale", "writing")
 
     def __init__(self) -> None:
-        self.ping = self.pong = self.presence = self.expiry = self.stale = self.writing = self.paging = 0.0
+        self.ping = self.pong = self.presence = self.expiry = self.stale = self.writing = self.paging = self.keys = 0.0
 
     def earliest(self) -> float:
         """Returns the time of the next duty, 0 for none."""
         earliest = self.ping
-        for at in (self.pong, self.presence, self.expiry, self.stale, self.writing, self.paging):
+        for at in (self.pong, self.presence, self.expiry, self.stale, self.writing, self.paging, self.keys):
             if at and (at < earliest or not earliest):
                 earliest = at
         return earliest
@@ -129,6 +130,22 @@ def next_paging(client: Client) -> float:
     return min(deadlines, default=0.0)
 
 
+def watch_keys(client: Client) -> None:
+    """Has keys dropped when their signatures are too old."""
+    due = client.due
+    keys = tracking.next_expiry(client)
+    if keys != due.keys:
+        due.keys = keys
+        reschedule(client)
+
+
+def drop_keys(client: Client) -> None:
+    """Drops the keys whose time has come."""
+    for each in tracking.trackings(client):
+        each.drop_expired(client)
+    client.due.keys = tracking.next_expiry(client)
+
+
 def watch_writing(client: Client) -> None:
     """The peer does not keep up: it must take something within the time of a write."""
     seconds = client.transport.write_timeout_seconds
@@ -179,6 +196,8 @@ def perform(client: Client, now: float) -> None:
     else:
         if 0 < due.paging <= now:
             due.paging = next_paging(client)
+        if 0 < due.keys <= now:
+            drop_keys(client)
         if 0 < due.ping <= now:
             send_ping(client, now)
         if 0 < due.presence <= now:

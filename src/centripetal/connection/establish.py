@@ -192,6 +192,7 @@ class Making:
             was_recovering=request.recover or grant.auto_cache_recover,
             data=grant.data,
             delta=self.delta,
+            publish_debounce=grant.publish_debounce_ms,
         )
 
     def go_live(self) -> None:

@@ -125,6 +125,7 @@ class MapMaking(Making):
             delta=self.delta,
             type=MAP_RESULT,
             state=self._state,
+            publish_debounce=self.grant.publish_debounce_ms,
         )
 
     def _enter(self, channel: Channel) -> Group:

@@ -17,6 +17,7 @@ from ..model.errors import (
     UNSUBSCRIBE_SERVER,
     forget_traceback,
 )
+from ..node.polls import PolledChannel
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import RefreshPush, SubscribeResult
 from ..protocol.results import Subscribe as SubscribePush
@@ -24,6 +25,7 @@ from . import duties
 from .establish import Making
 from .state import ACCEPTED, CLOSED, CONNECTED
 from .subscription import SERVER_SIDE, grant_of
+from .tracking import tracking_of
 from .unsubscribe import end, push_unsubscribe, unsubscribe_quietly
 
 if TYPE_CHECKING:
@@ -139,3 +141,10 @@ def lose_position(client: Client, channel: str) -> None:
         client.disconnect(DISCONNECT_INSUFFICIENT_STATE)
     else:
         unsubscribe_quietly(client, channel, UNSUBSCRIBE_INSUFFICIENT_STATE)
+
+
+def lose_poll(client: Client, channel: PolledChannel) -> None:
+    """Ends a subscription to a shared poll of which nothing holds any more (2500)."""
+    tracking = tracking_of(client, channel.name)
+    if tracking is not None and tracking.polled is channel and client not in channel.subscribers:
+        unsubscribe_quietly(client, channel.name, UNSUBSCRIBE_INSUFFICIENT_STATE)

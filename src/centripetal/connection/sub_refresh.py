@@ -1,4 +1,4 @@
-"""The command `sub_refresh`: a new token for a subscription."""
+"""The command `sub_refresh`: a new token for a subscription, or other keys for one to a shared poll."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from . import duties
 from .permissions import is_subscribed
 from .server_side import MAX_TTL_SECONDS
 from .subscription import CLIENT_SIDE_REFRESH
+from .track import TRACK, UNTRACK, change_keys
+from .tracking import Tracking
 
 if TYPE_CHECKING:
     from .client import Client
@@ -28,7 +30,7 @@ async def sub_refresh(client: Client, request: SubRefreshRequest, command_id: in
     """Handles the command `sub_refresh`.
 
     Raises:
-        ClientError: 103, not subscribed; 107, no token; 109, expired; 110, the new expiry is past.
+        ClientError: 103, not subscribed; 107, no token; 109, expired; 110, the new expiry is past; those of change_keys().
         Disconnect: 3501, no channel, or the server refreshes; 3500, invalid or for something else.
     """
     channel = request.channel
@@ -37,6 +39,9 @@ async def sub_refresh(client: Client, request: SubRefreshRequest, command_id: in
     if not is_subscribed(client, channel):
         raise ERROR_PERMISSION_DENIED
     subscription = client.subscriptions[channel]
+    if isinstance(subscription, Tracking) and request.type in (TRACK, UNTRACK):
+        change_keys(client, request, command_id, subscription)
+        return
     if not subscription.flags & CLIENT_SIDE_REFRESH:
         raise DISCONNECT_BAD_REQUEST
     if not request.token:

@@ -12,7 +12,6 @@ from ..model.errors import (
     ERROR_ALREADY_SUBSCRIBED,
     ERROR_BAD_REQUEST,
     ERROR_LIMIT_EXCEEDED,
-    ERROR_NOT_AVAILABLE,
     ERROR_PERMISSION_DENIED,
     ERROR_TOKEN_EXPIRED,
 )
@@ -30,7 +29,14 @@ if TYPE_CHECKING:
 STREAM, MAP, MAP_CLIENTS, MAP_USERS, SHARED_POLL = range(5)
 """Values of the subscribe request's `type`."""
 
-TYPES = {"": STREAM, "stream": STREAM, "map": MAP, "map_clients": MAP_CLIENTS, "map_users": MAP_USERS}
+TYPES = {
+    "": STREAM,
+    "stream": STREAM,
+    "map": MAP,
+    "map_clients": MAP_CLIENTS,
+    "map_users": MAP_USERS,
+    "shared_poll": SHARED_POLL,
+}
 """The type that a namespace's channels need, by `subscription_type`."""
 
 
@@ -42,8 +48,6 @@ async def subscribe(client: Client, request: SubscribeRequest, command_id: int) 
         Disconnect: 3500, the token is for somebody or something else; 3004, the engine failed.
     """
     channel = request.channel
-    if request.type == SHARED_POLL:
-        raise ERROR_NOT_AVAILABLE
     reserve(client, channel)
     try:
         grant = await authorize(client, request)

@@ -47,6 +47,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         client_side_refresh: the client renews an expiring subscription.
         from_connection_token: the connection token asked for it.
         cache_empty_hook: name of the hook that is told of an empty cache; empty for none.
+        publish_debounce_ms: so long the client holds back what it publishes, to send the latest only; 0 for not.
         mirrored: the subscriber appears in the namespace's presence maps.
         remove_client_key: the key of a map that is the connection's id goes with the subscription.
     """
@@ -67,6 +68,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     client_side_refresh: bool = True
     from_connection_token: bool = False
     cache_empty_hook: str = ""
+    publish_debounce_ms: int = 0
     mirrored: bool = False
     remove_client_key: bool = False
 
@@ -101,6 +103,7 @@ def grant_of(options: ChannelOptions, history_meta_ttl_seconds: float, overrides
         delta_types=() if options.subscription_type in MAP_TYPES else tuple(options.allowed_delta_types),
         tags_filter=options.allow_tags_filter,
         client_side_refresh=not options.sub_refresh_proxy_enabled,
+        publish_debounce_ms=int(options.client_publish_debounce_interval * 1000),
         cache_empty_hook=options.cache_empty_proxy_name if options.cache_empty_proxy_enabled else "",
     )
 
@@ -150,6 +153,11 @@ class Subscription:
     def live(self) -> bool:
         """Whether it gets publications."""
         return self.group is not None
+
+    @property
+    def weight(self) -> int:
+        """What it costs to end it."""
+        return 1
 
     def close_feed(self) -> None:
         """Ends the stream that feeds it, if there is one."""

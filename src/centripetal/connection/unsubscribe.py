@@ -27,6 +27,7 @@ from .subscription import (
     REMOVES_CLIENT_KEY,
     Subscription,
 )
+from .tracking import Tracking
 
 if TYPE_CHECKING:
     from .client import Client
@@ -61,6 +62,11 @@ def detach(client: Client, channel: str) -> Subscription | None:
     if isinstance(subscription, Paging):
         subscription.abandon(client)
         return None
+    if isinstance(subscription, Tracking):
+        if not subscription.live:
+            return None
+        subscription.end(client)
+        return subscription
     if subscription is None or subscription.group is None or subscription.channel is None:
         return None
     entry, group = subscription.channel, subscription.group
@@ -133,12 +139,16 @@ _MAP_DUTIES = ((MIRRORED, map_presence.disappear), (REMOVES_CLIENT_KEY, map_pres
 async def end_subscriptions(client: Client) -> None:
     """Ends all subscriptions of a connection that is gone, in slices."""
     ended = []
-    for number, channel in enumerate(list(client.subscriptions), 1):
+    weight = 0
+    for channel in list(client.subscriptions):
         info = client.info_in(channel)
+        reserved = client.subscriptions.get(channel)
+        weight += 0 if reserved is None else reserved.weight
         subscription = detach(client, channel)
         if subscription is not None and subscription.flags & RETIRING:
             ended.append((channel, subscription, info))
-        if number % SUBSCRIPTIONS_A_SLICE == 0:
+        if weight >= SUBSCRIPTIONS_A_SLICE:
+            weight = 0
             await asyncio.sleep(0)
     for number, (channel, subscription, info) in enumerate(ended, 1):
         await retire(client, channel, subscription, info)

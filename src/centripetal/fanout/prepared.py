@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .fossil import bounded_delta
 
@@ -12,6 +12,18 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Any, str, Any, bool, "bytes | None"], "bytes | None"]
 """(encoding, channel, publication, fossil, patch) -> the frame, or None when the encoding cannot carry the data."""
+
+
+class Form(Protocol):
+    """What decides how frames of a publication look."""
+
+    @property
+    def encoding(self) -> Any:
+        """What frames are made with."""
+
+    @property
+    def fossil(self) -> bool:
+        """Fossil delta was negotiated."""
 
 
 class Prepared:
@@ -47,9 +59,13 @@ class Prepared:
         self._patch: bytes | None = None
         self._patched = False
 
-    def full(self, group: Group) -> bytes | None:
-        """Returns the frame with the whole payload, in the form of the group's subscribers."""
-        return self._frame(group.encoding, group.fossil, None)
+    def full(self, form: Form) -> bytes | None:
+        """Returns the frame with the whole payload."""
+        return self._frame(form.encoding, form.fossil, None)
+
+    def patched(self, form: Form) -> bytes | None:
+        """Returns the frame for those who have the base: a patch where they want one and it is smaller."""
+        return self._frame(form.encoding, form.fossil, self.patch() if form.fossil else None)
 
     def for_ready(self, group: Group) -> bytes | None:
         """Returns the frame for subscribers that have the base: a patch where they want one and it is smaller."""

@@ -17,6 +17,7 @@ map_publish         MapPublishEvent        MapPublishAnswer      written as it i
 map_remove          MapRemoveEvent         MapRemoveAnswer       removed as it is                error 100
 sub_refresh         SubRefreshEvent        SubRefreshAnswer      expired, 2501 or 3006           60 seconds more
 cache_empty         CacheEmptyEvent        CacheEmptyAnswer      not populated                   not populated
+shared_poll_refresh SharedPollRefreshEvent SharedPollRefresh…    nothing has changed             asked again later
 ==================  =====================  ====================  ==============================  ==================
 
 A hook may raise ClientError or Disconnect: the client gets just that, except at refresh and sub_refresh, where both mean
@@ -30,6 +31,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from .shared_poll import SharedPollRefreshAnswer, SharedPollRefreshEvent
 from .tokens import SubscriptionOverrides
 
 DEFAULT_HOOK = "default"
@@ -318,6 +320,10 @@ SUBSCRIBE_STREAM: Event[SubscribeStreamEvent, Stream] = Event("subscribe_stream"
 PUBLISH: Event[PublishEvent, PublishAnswer] = Event("publish", PublishEvent, PublishAnswer)
 SUB_REFRESH: Event[SubRefreshEvent, SubRefreshAnswer] = Event("sub_refresh", SubRefreshEvent, SubRefreshAnswer, False)
 CACHE_EMPTY: Event[CacheEmptyEvent, CacheEmptyAnswer] = Event("cache_empty", CacheEmptyEvent, CacheEmptyAnswer, False)
+
+SHARED_POLL_REFRESH: Event[SharedPollRefreshEvent, SharedPollRefreshAnswer] = Event(
+    "shared_poll_refresh", SharedPollRefreshEvent, SharedPollRefreshAnswer
+)
 
 
 class Hooks(Protocol):

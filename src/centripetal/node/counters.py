@@ -30,6 +30,18 @@ SURVEY_BUCKETS_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 LAG_BUCKETS_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper bounds of the time from publish to receipt."""
 
+POLL_CYCLE_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the durations of shared polls' cycles."""
+
+POLL_CALL_BUCKETS_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the durations of shared polls' calls."""
+
+POLL_WAIT_BUCKETS_SECONDS = (0.0001, 0.0005, *POLL_CALL_BUCKETS_SECONDS)
+"""Upper bounds of the time that shared polls' calls wait for their turn."""
+
+POLL_ITEMS_BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0)
+"""Upper bounds of the keys in one call of a shared poll, and in its answer."""
+
 BROADCAST_BUCKETS_SECONDS = (
     1e-06, 5e-06, 1e-05, 5e-05, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
@@ -183,6 +195,11 @@ class Counters:
         api_rpc_duration: by (protocol, rpc method).
         api_errors: by (protocol, method, code); errors inside a broadcast under `broadcast_publish`.
         proxy_duration, proxy_errors, proxy_inflight: calls of the application's backend, by (protocol, event, name).
+        poll_cycle_duration, poll_cycle_work: cycles of shared polls, with and without the pauses between calls.
+        poll_call_duration, poll_slot_wait, poll_errors: calls of shared polls by trigger (`timer`, `notification`).
+        poll_items: what came of their items, by (trigger, `changed`, `unchanged` or `removed`).
+        poll_request_items, poll_response_items: keys in a call, and in its answer, by name of the proxy.
+        poll_publishes: values published directly, by `applied` or `skipped`.
         http_requests: by (path of the endpoint, method, status), for `prometheus.instrument_http_handlers`.
     """
 
@@ -192,7 +209,8 @@ class Counters:
         "controls_received", "controls_sent", "http_requests", "joins_received", "joins_sent",
         "leaves_received", "leaves_sent", "map_publications_sent", "map_publish_suppressed", "map_removals_sent",
         "map_remove_suppressed", "messages_received", "messages_sent", "newcomers_turned_away",
-        "outgoing_closes", "ping_pong_duration", "proxy_duration", "proxy_errors", "proxy_inflight", "pub_sub_lag",
+        "outgoing_closes", "ping_pong_duration", "poll_call_duration", "poll_cycle_duration", "poll_cycle_work",
+        "poll_errors", "poll_items", "poll_publishes", "poll_request_items", "poll_response_items", "poll_slot_wait", "proxy_duration", "proxy_errors", "proxy_inflight", "pub_sub_lag",
         "publications_received", "publications_sent",
         "publish_suppressed", "recovered_publications", "recoveries", "reply_errors", "server_disconnects",
         "server_unsubscribes", "subscriptions_accepted", "subscriptions_inflight", "survey_duration",
@@ -233,6 +251,15 @@ class Counters:
         self.proxy_duration: Family[tuple[str, str, str], Duration] = Family(lambda: Duration(API_BUCKETS_SECONDS))
         self.proxy_errors: Tally[tuple[str, str, str]] = Tally()
         self.proxy_inflight: Tally[tuple[str, str, str]] = Tally()
+        self.poll_cycle_duration = Histogram(POLL_CYCLE_BUCKETS_SECONDS)
+        self.poll_cycle_work = Histogram(POLL_CYCLE_BUCKETS_SECONDS)
+        self.poll_call_duration: Family[str, Histogram] = Family(lambda: Histogram(POLL_CALL_BUCKETS_SECONDS))
+        self.poll_slot_wait: Family[str, Histogram] = Family(lambda: Histogram(POLL_WAIT_BUCKETS_SECONDS))
+        self.poll_request_items: Family[str, Histogram] = Family(lambda: Histogram(POLL_ITEMS_BUCKETS))
+        self.poll_response_items: Family[str, Histogram] = Family(lambda: Histogram(POLL_ITEMS_BUCKETS))
+        self.poll_errors: Tally[str] = Tally()
+        self.poll_items: Tally[tuple[str, str]] = Tally()
+        self.poll_publishes: Tally[str] = Tally()
         self.http_requests: Tally[tuple[str, str, int]] = Tally()
         self._pushes: dict[tuple[Encoding, str], Traffic] = {}
 

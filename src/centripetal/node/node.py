@@ -13,6 +13,7 @@ import structlog
 
 from ..fanout.channel import Channel
 from ..fanout.hub import Hub
+from ..fanout.keyed import KeyedDelivery
 from ..fanout.outbox import Flusher, Outbox
 from ..interfaces import (
     Broker,
@@ -42,16 +43,15 @@ from .limited_log import LimitedLogger
 from .maps import Maps
 from .namespaces import Namespaces
 from .patterns import compile_pattern
+from .polls import Polls
 from .positions import Positions
 from .registry import Registry
-from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings
+from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings, SharedPollSettings
 from .shared_entries import SharedEntries
+from .slices import call_in_slices
 from .sources import Sources
 from .steering import carry_out
 from .ticker import Ticker
-
-CLIENTS_A_SLICE = 100
-"""So many subscribers are told in one go that their position is lost."""
 
 CHANNELS_A_SLICE = 1000
 """So many channel names are matched in one go: at most four milliseconds."""
@@ -76,6 +76,8 @@ class Node:
         hub, interest, positions: channels with subscribers here.
         sources: brokers, asked for each channel the right one.
         maps: keyed state of channels.
+        shared_poll: the options `shared_poll.*`.
+        polls, keyed: channels whose keys the application is asked for, and what delivers their values.
         flusher: writes outboxes once a turn.
         ticker: the timing wheel of the connections.
         counters: for metrics.
@@ -94,6 +96,7 @@ class Node:
         channel: ChannelSettings | None = None,
         rpc: RpcSettings | None = None,
         node: NodeSettings | None = None,
+        shared_poll: SharedPollSettings | None = None,
         tokens: TokenVerifier | None = None,
         hooks: Hooks | None = None,
         clock: Clock | None = None,
@@ -110,6 +113,7 @@ class Node:
         self.client = client or ClientSettings()
         self.namespaces = Namespaces(channel or ChannelSettings())
         self.rpc = rpc or RpcSettings()
+        self.shared_poll = shared_poll or SharedPollSettings()
         self.settings = node or NodeSettings()
         self.name = self.settings.name or self.id
         self.clock: Clock = clock or SystemClock()
@@ -141,6 +145,10 @@ class Node:
         self.ticker.every_second.append(self.positions.check_due)
         self.shared_entries = SharedEntries()
         self.ticker.every_second.append(self.shared_entries.every_second)
+        self.keyed = KeyedDelivery(
+            self.flusher, encode_publication, loop.call_soon, self.refuse_encoding, self._count_pushes
+        )
+        self.polls = Polls(self)
         self.node_info = NodeInfo(self)
         self.stopping = False
         broker.bind(self.delivery)
@@ -158,12 +166,18 @@ class Node:
         return cluster
 
     def reconfigure(
-        self, client: ClientSettings, channel: ChannelSettings, rpc: RpcSettings, tokens: TokenVerifier | None
+        self,
+        client: ClientSettings,
+        channel: ChannelSettings,
+        rpc: RpcSettings,
+        tokens: TokenVerifier | None,
+        shared_poll: SharedPollSettings,
     ) -> None:
         """Goes on with other settings; connections and subscriptions that exist stay as they are."""
         self.client = client
         self.namespaces = self.maps.namespaces = self.sources.namespaces = Namespaces(channel)
         self.rpc = rpc
+        self.shared_poll = shared_poll
         self.tokens = tokens
         self.positions.check_delay_seconds = client.channel_position_check_delay
         self.positions.max_time_lag_seconds = client.channel_position_max_time_lag
@@ -184,6 +198,7 @@ class Node:
 
     async def stop(self) -> None:
         """Stops both; connections must be gone by now."""
+        await self.polls.stop()
         self.ticker.stop()
         if self.cluster is not None:
             await self.cluster.stop()
@@ -202,16 +217,7 @@ class Node:
     def _lose_position(self, channel: Channel) -> None:
         """Tells the positioned subscribers of a channel that continuity is lost: the first at once, many in slices."""
         lost = [outbox for group in channel.take_positioned() for outbox in group]
-
-        def tell() -> None:
-            batch = lost[-CLIENTS_A_SLICE:]
-            del lost[-CLIENTS_A_SLICE:]
-            for outbox in batch:
-                outbox.lose_position(channel.name)  # type: ignore[attr-defined]
-            if lost:
-                self._loop.call_soon(tell)
-
-        tell()
+        call_in_slices(self._loop.call_soon, lost, lambda outbox: outbox.lose_position(channel.name))  # type: ignore[attr-defined]
 
     # Publishing and streams
 

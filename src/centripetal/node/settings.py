@@ -73,6 +73,12 @@ class SharedPollOptions(Struct, frozen=True, kw_only=True):
         Duration, Meta(description="Grace after a track signature expiry (default 25s).")
     ] = 0.0
     publish_enabled: Annotated[bool, Meta(description="Allow shared_poll_publish (needs versioned).")] = False
+    keep_latest_data: Annotated[
+        bool, Meta(description="Keep the latest value of each key: newcomers get it at once, deltas need no prev_data.")
+    ] = False
+    backpressure_max_interval: Annotated[
+        Duration, Meta(description="The polling period may grow up to this while the backend is slow; 0 = it does not.")
+    ] = 0.0
 
 
 class ChannelOptions(Struct, frozen=True, kw_only=True):
@@ -105,6 +111,9 @@ class ChannelOptions(Struct, frozen=True, kw_only=True):
     ] = ()
     allow_tags_filter: Annotated[bool, Meta(description="Client may pass tf on subscribe.")] = False
     delta_publish: Annotated[bool, Meta(description="Treat every publish as delta-enabled.")] = False
+    client_publish_debounce_interval: Annotated[
+        Duration, Meta(description="Clients send only the latest of what they publish within this time; 0 = everything.")
+    ] = 0.0
     allow_subscribe_for_anonymous: Annotated[
         bool, Meta(description='Extend allow_subscribe_for_client to user "".')
     ] = False

@@ -52,6 +52,10 @@ _COUNTERS = (
     _Shape("outgoing_closes", "transport_outgoing_close_count", "Close frames sent.", ("transport", "code")),
     _Shape("api_errors", "api_command_errors_total", "Errors of server API commands.", ("protocol", "method", "error")),
     _Shape("proxy_errors", "proxy_errors", "Calls of the backend that failed.", ("protocol", "type", "name")),
+    _Shape("poll_errors", "shared_poll_handler_error_count", "Calls of shared polls that failed.", ("trigger",), True),
+    _Shape("poll_items", "shared_poll_items_count", "Items of shared polls by what came of them.",
+           ("trigger", "result"), True),
+    _Shape("poll_publishes", "shared_poll_publish_count", "Values published directly.", ("result",), True),
 )
 _GAUGES = (
     _Shape("connections_inflight", "client_connections_inflight", "Open connections.",
@@ -68,6 +72,15 @@ _HISTOGRAMS = (
            ("type",), True),
     _Shape("pub_sub_lag", "node_pub_sub_lag_seconds", "Time from publish to receipt.", (), True),
     _Shape("ping_pong_duration", "client_ping_pong_duration_seconds", "Time from ping to pong.", ("transport",)),
+    _Shape("poll_cycle_duration", "shared_poll_cycle_duration_seconds", "Duration of polling cycles.", (), True),
+    _Shape("poll_cycle_work", "shared_poll_cycle_work_duration_seconds",
+           "Duration of polling cycles without the pauses between calls.", (), True),
+    _Shape("poll_call_duration", "shared_poll_handler_duration_seconds", "Duration of calls of shared polls.",
+           ("trigger",), True),
+    _Shape("poll_slot_wait", "shared_poll_sem_wait_duration_seconds", "Time that such a call waits for its turn.",
+           ("trigger",), True),
+    _Shape("poll_request_items", "shared_poll_proxy_request_items", "Keys in a call of a shared poll.", ("name",)),
+    _Shape("poll_response_items", "shared_poll_proxy_response_items", "Items in its answer.", ("name",)),
 )
 _RECOVERED = _Shape(
     "recovered_publications", "client_recovered_publications", "Publications in one recovery.", (), True
@@ -111,6 +124,18 @@ class Filtering(Protocol):
     filtered: int
 
 
+class Polling(Protocol):
+    """What asks for keys (`Polls`)."""
+
+    @property
+    def channels(self) -> Mapping[str, object]:
+        """Channels that are polled."""
+
+    @property
+    def num_keys(self) -> int:
+        """Keys that are tracked."""
+
+
 class Measured(Protocol):
     """A node, as far as metrics need it."""
 
@@ -125,6 +150,10 @@ class Measured(Protocol):
     @property
     def map_broker(self) -> object:
         """Where its maps are kept; a MapSweep tells of expired keys."""
+
+    @property
+    def polls(self) -> Polling:
+        """Its shared polls."""
 
     @property
     def node_info(self) -> Described:
@@ -198,6 +227,11 @@ class MetricsCollector:
         maps = getattr(self._node.map_broker, "current", self._node.map_broker)  # one that can be exchanged has a current one
         if isinstance(maps, MapSweep):
             yield from _map_sweep_families(maps)
+        polls = self._node.polls
+        for name, text, number in (
+            ("channels", "Channels that are polled.", len(polls.channels)), ("keys", "Keys tracked.", polls.num_keys)
+        ):  # fmt: skip
+            yield Family(f"{NAMESPACE}_shared_poll_num_{name}", "gauge", text, [Sample("", (), number)])
         version: Labels = (("version", str(description["version"])),)
         filtered = Sample("", (_NO_NAMESPACE,), self._node.hub.filtered)
         name = f"{NAMESPACE}_node_tags_filter_dropped_publications"

@@ -20,6 +20,7 @@ from ..interfaces.hooks import (
     PUBLISH,
     REFRESH,
     RPC,
+    SHARED_POLL_REFRESH,
     SUB_REFRESH,
     SUBSCRIBE,
     SUBSCRIBE_STREAM,
@@ -33,6 +34,7 @@ from ..interfaces.hooks import (
     SubscribeAnswer,
 )
 from ..interfaces.map_hooks import MAP_PUBLISH, MAP_REMOVE, MapPublishAnswer, MapRemoveAnswer
+from ..interfaces.shared_poll import PolledItem, SharedPollRefreshAnswer
 from ..model import ClientError, Disconnect
 from ..protocol.commands import UINT64_MAX
 
@@ -181,6 +183,23 @@ class CacheEmptyResult(Struct, frozen=True):
     populated: bool = False
 
 
+class SharedPollItem(Struct, frozen=True):
+    """Wire name `SharedPollRefreshResultItem`."""
+
+    key: str = ""
+    data: Raw = NO_DATA
+    version: Uint64 = 0
+    removed: bool = False
+    prev_data: Raw = NO_DATA
+
+
+class SharedPollRefreshResult(Struct, frozen=True):
+    """Wire name `SharedPollRefreshResult`."""
+
+    items: tuple[SharedPollItem, ...] = ()
+    epoch: str = ""
+
+
 class Response(Struct, Generic[R], frozen=True):
     """What a backend answers; a disconnect counts before an error, an error before a result."""
 
@@ -282,6 +301,24 @@ def _map_remove(result: MapRemoveResult) -> MapRemoveAnswer:
     return MapRemoveAnswer(key=result.key, tags=result.tags, idempotency_key=result.idempotency_key)
 
 
+def _shared_poll(result: SharedPollRefreshResult) -> SharedPollRefreshAnswer:
+    if any(item.version > UINT64_MAX for item in result.items):
+        raise HookError("the answer holds a version beyond 64 bits")
+    return SharedPollRefreshAnswer(
+        items=tuple(
+            PolledItem(
+                key=item.key,
+                data=bytes(item.data),
+                version=item.version,
+                removed=item.removed,
+                prev_data=bytes(item.prev_data),
+            )
+            for item in result.items
+        ),
+        epoch=result.epoch,
+    )
+
+
 class Wire(Struct, frozen=True):
     """How one event is asked and answered on the wire.
 
@@ -314,8 +351,11 @@ WIRE: dict[str, Wire] = {
         "NotifyCacheEmpty", "NotifyCacheEmptyRequest", CacheEmptyResult,
         lambda result: CacheEmptyAnswer(populated=result.populated), False,
     ),
+    SHARED_POLL_REFRESH.name: Wire(
+        "SharedPollRefresh", "SharedPollRefreshRequest", SharedPollRefreshResult, _shared_poll, False
+    ),
 }  # fmt: skip
-"""By event; those of shared polls are rows of their own when they come."""
+"""By event."""
 
 
 def answer_of(event: Event[Any, Any], response: Response[Any]) -> Any:

@@ -209,10 +209,17 @@ def _field_reader(kind: msgspec.inspect.Type) -> Reader | None:
         if isinstance(part, msgspec.inspect.StructType):
             return reader(part.cls)
         if isinstance(part, msgspec.inspect.VarTupleType):
-            return tuple
+            return _tuple_reader(part)
         if isinstance(part, msgspec.inspect.DictType):
             return _dict_reader(part)
     return None
+
+
+def _tuple_reader(kind: msgspec.inspect.VarTupleType) -> Reader:
+    read = _field_reader(kind.item_type)
+    if read is None:
+        return tuple
+    return lambda values: tuple([read(value) for value in values])
 
 
 def _dict_reader(kind: msgspec.inspect.DictType) -> Reader:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import msgspec
+
 from ..interfaces.hooks import Caller, Event, Forwarded, Forwarding
 from .answers import WIRE
 from .settings import ProxySettings
@@ -45,7 +47,7 @@ class RequestFields:
         for name in self._names:
             value = getattr(request, name)
             if value:
-                fields[name] = value
+                fields[name] = msgspec.to_builtins(value) if isinstance(value, tuple) else value
         if self._binary and "data" in fields:
             fields["b64data"] = base64.b64encode(fields.pop("data")).decode()
         return fields

@@ -66,6 +66,8 @@ class ProxyTable(HookTable):
         if proxy.backend.protocol == "grpc":
             self._used_channels.add((settings.endpoint, settings.grpc.tls))
         self.add(event, proxy, name)
+        if "caller" not in event.request.__struct_fields__:
+            return  # nobody's headers go along
         wanted, kept = proxy.backend.forwarder.wanted, self.forwarding
         self.forwarding = Forwarding(
             kept.headers | wanted.headers, kept.metadata | wanted.metadata, kept.emulated | wanted.emulated

@@ -58,6 +58,7 @@ def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine |
         client=config.client,
         channel=config.channel,
         rpc=config.rpc,
+        shared_poll=config.shared_poll,
         node=msgspec.structs.replace(config.node, name=name),
         tokens=token_verifier(config, clock, key_sets),
         clock=clock,

@@ -14,6 +14,7 @@ from ..interfaces.hooks import (
     PUBLISH,
     REFRESH,
     RPC,
+    SHARED_POLL_REFRESH,
     SUB_REFRESH,
     SUBSCRIBE,
     SUBSCRIBE_STREAM,
@@ -107,6 +108,11 @@ def uses(config: Config) -> Iterator[Use]:
             if getattr(options.map, f"{kind}_proxy_enabled"):
                 default = getattr(config.channel.proxy, event.name)
                 yield use(event, getattr(options.map, f"{kind}_proxy_name"), f"channel.proxy.{event.name}", default)
+        if options.subscription_type == "shared_poll":
+            default = config.channel.proxy.shared_poll_refresh
+            yield use(
+                SHARED_POLL_REFRESH, options.shared_poll.proxy_name, "channel.proxy.shared_poll_refresh", default
+            )
     calls: tuple[RpcOptions | RpcNamespaceSettings, ...] = (config.rpc.without_namespace, *config.rpc.namespaces)
     for methods in calls:
         if methods.proxy_enabled:

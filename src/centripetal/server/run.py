@@ -243,7 +243,7 @@ class Server:
         except (ConfigError, TokenSettingsError, OSError) as error:
             logger.error("reload_refused", error=str(error))
             return
-        self.node.reconfigure(config.client, config.channel, config.rpc, tokens)
+        self.node.reconfigure(config.client, config.channel, config.rpc, tokens, config.shared_poll)
         self._swap_hooks(hooks)
         self._shared.admission.reconfigure(config.client.connection_limit, config.client.connection_rate_limit)
         for door, (routes, app) in zip(self.doors, services, strict=True):

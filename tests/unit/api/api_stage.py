@@ -16,7 +16,7 @@ from centripetal.model import ClientInfo, Publication, StreamPosition
 from centripetal.node.counters import Counters
 from centripetal.node.maps import Maps
 from centripetal.node.namespaces import Namespaces
-from centripetal.node.settings import ChannelOptions, ChannelSettings, MapOptions, NamespaceOptions
+from centripetal.node.settings import ChannelOptions, ChannelSettings, MapOptions, NamespaceOptions, SharedPollOptions
 from centripetal.testing import ManualClock, RecordedEvents
 
 CHANNELS = ChannelSettings(
@@ -26,9 +26,25 @@ CHANNELS = ChannelSettings(
         NamespaceOptions(name="room", presence=True),
         NamespaceOptions(name="json", publication_data_format="json"),
         NamespaceOptions(name="binary", publication_data_format="binary"),
+        NamespaceOptions(
+            name="poll",
+            subscription_type="shared_poll",
+            shared_poll=SharedPollOptions(mode="versioned", publish_enabled=True),
+        ),
+        NamespaceOptions(name="quiet", subscription_type="shared_poll"),
         NamespaceOptions(name="table", subscription_type="map", map=MapOptions(mode="persistent", stream_size=3)),
     ),
 )
+
+
+class FakePolls:
+    """Notes what is published to shared polls."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    async def publish(self, *call: Any) -> None:
+        self._node._note("shared_poll_publish", *call)
 
 
 class FakeNode:
@@ -40,6 +56,7 @@ class FakeNode:
         broker = MemoryMapBroker(ManualClock())
         broker.bind(RecordedEvents())
         self.maps = Maps(broker, self.namespaces, self.counters)
+        self.polls = FakePolls(self)
         self.calls: list[tuple[Any, ...]] = []
         self.streams: dict[str, list[Publication]] = {}
         self.present: dict[str, ClientInfo] = {}

@@ -77,7 +77,7 @@ def test_only_post(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/publishh", "/api/Publish", "/api/publish/more", "/api/", "/publish", "/", "", "/api/shared_poll_publish"]
+    "path", ["/api/publishh", "/api/Publish", "/api/publish/more", "/api/", "/publish", "/", "", "/api/device_list"]
 )
 def test_unknown_paths(path: str) -> None:
     assert Stage().send(path, NEWS).status == 404

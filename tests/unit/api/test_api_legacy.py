@@ -48,7 +48,7 @@ def test_numbers() -> None:
     assert _lines(stage, '{"method":9}')[0]["result"]["nodes"]
 
 
-@pytest.mark.parametrize("method", ["1300", "-1", "13", "14", "39", '"connections"', '"SHARED_POLL_PUBLISH"'])
+@pytest.mark.parametrize("method", ["1300", "-1", "13", "14", "40", '"connections"', '"DEVICE_LIST"'])
 def test_methods_that_are_not_there(method: str) -> None:
     assert _lines(Stage(), f'{{"method":{method},"params":{{}}}}') == [error(104)]
 

@@ -39,6 +39,11 @@ def room(**options: Any) -> dict[str, Any]:
     return {"channel": {"namespaces": [{"name": "room", **options}]}}
 
 
+def polled(**options: Any) -> dict[str, Any]:
+    config = room(subscription_type="shared_poll", shared_poll={"proxy_name": "back", **options})
+    return {**POLL, "proxies": [{"name": "back", **BACKEND}], **config}
+
+
 def autocert(**options: Any) -> dict[str, Any]:
     return {"http_server": {"tls_autocert": {"enabled": True, **options}}}
 
@@ -150,6 +155,15 @@ KAFKA = {"brokers": ["a"], "topics": ["t"], "consumer_group": "g"}
         (room(map_clients_presence_channel_prefix="room:"), "subscription_type map_clients"),
         (room(subscription_type="shared_poll"), "shared_poll.hmac_secret_key"),
         ({**POLL, **room(subscription_type="shared_poll")}, "channel.proxy.shared_poll_refresh.endpoint"),
+        (room(client_publish_debounce_interval="-1s"), "client_publish_debounce_interval"),
+        (polled(publish_enabled=True), "shared_poll.publish_enabled"),
+        (polled(proxy_name="nobody"), "shared_poll.proxy_name"),
+        (polled(refresh_interval="-1s"), "shared_poll.refresh_interval"),
+        (polled(refresh_batch_size=-1), "shared_poll.refresh_batch_size"),
+        (polled(max_keys_per_connection=-1), "shared_poll.max_keys_per_connection"),
+        (polled(track_expired_extra_delay="-1s"), "shared_poll.track_expired_extra_delay"),
+        (polled(backpressure_max_interval="9s"), "shorter than refresh_interval (10s)"),
+        ({**polled(), "shared_poll": {"hmac_secret_key": "k", "concurrency_limit": -1}}, "shared_poll.concurrency_limit"),
         ({"consumers": [{"name": "not-ok", "type": "kafka"}]}, "consumers[0].name"),
         ({"consumers": [{"name": "ok"}]}, "consumers[0].type"),
         ({"consumers": [{"name": "ok", "type": "kafka", "enabled": True}]}, "consumers[0].kafka.brokers"),
@@ -179,6 +193,7 @@ def test_broken_rules_are_named(tmp_path: Path, content: Any, word: str) -> None
 @pytest.mark.parametrize(
     "content",
     [
+        polled(channel_shutdown_delay="-1s", mode="versioned", publish_enabled=True, backpressure_max_interval="10s"),
         {},
         {"http_server": {"internal_port": "8001"}, "health": {"enabled": True}},
         {"http_server": {"h2c_external": True, "internal_port": "8001"}},

@@ -36,8 +36,21 @@ def ours() -> dict[str, Option]:
     return dict(walk(Config))
 
 
-OWN = {"http_server.takeover_socket", "shutdown.drain_time", "workers"}
-"""Options that Centrifugo does not have."""
+OWN = {
+    "http_server.takeover_socket",
+    "shutdown.drain_time",
+    "workers",
+    *(
+        f"channel.{place}.{option}"
+        for place in ("without_namespace", "namespaces[]")
+        for option in (
+            "client_publish_debounce_interval",
+            "shared_poll.keep_latest_data",
+            "shared_poll.backpressure_max_interval",
+        )
+    ),
+}
+"""Options that the open edition of Centrifugo does not have."""
 
 
 def test_every_option_is_there_and_no_other(ours: dict[str, Option]) -> None:

@@ -43,13 +43,13 @@ BUILT_SECTIONS = (
     "http_server.tls_autocert.",
     "http_server.http3.",
     "webtransport.",
+    "shared_poll.",
 )
 UNBUILT_SECTIONS = (
     "broker.",
     "presence_manager.",
     "controller.",
     "map_broker.",
-    "shared_poll.",
     "swagger.",
     "debug.",
     "opentelemetry.",
@@ -108,11 +108,7 @@ def test_items_of_lists_are_looked_at() -> None:
         return is_refused(load(None, environ=variables).config)
 
     assert not of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab", "presence": true, "subscription_type": "stream"}]')
-    text = of(CENTRIPETAL_CHANNEL_NAMESPACES='[{"name": "ab"}, {"name": "cd", "subscription_type": "shared_poll"}]')
-    assert "channel.namespaces[1].subscription_type" in text and '"shared_poll"' in text
-    assert "channel.namespaces[0].shared_poll.refresh_interval" in of(
-        CENTRIPETAL_CHANNEL_NAMESPACES="ab", CENTRIPETAL_CHANNEL_NAMESPACES_AB_SHARED_POLL_REFRESH_INTERVAL="1s"
-    )
+    assert of(CENTRIPETAL_CONSUMERS='[{"name": "ab"}]').startswith("consumers: this value cannot be used")
 
 
 def test_a_generated_configuration_starts() -> None:
@@ -128,5 +124,5 @@ def test_passwords_in_addresses_are_not_shown() -> None:
 
 def test_secrets_are_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
-        refuse_unbuilt(load(None, environ={"CENTRIPETAL_SHARED_POLL_HMAC_SECRET_KEY": "hush"}).config)
-    assert "shared_poll.hmac_secret_key" in str(caught.value) and "hush" not in str(caught.value)
+        refuse_unbuilt(load(None, environ={"CENTRIPETAL_ENGINE_REDIS_PASSWORD": "hush"}).config)
+    assert "engine.redis.password" in str(caught.value) and "hush" not in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from centripetal.interfaces import PublishOptions
-from centripetal.node.node import CLIENTS_A_SLICE
+from centripetal.node.slices import CLIENTS_A_SLICE
 from centripetal.testing import ManualClock
 
 from .pipe import RECOVERABLE, Peer, connected, make_node, namespace

@@ -30,6 +30,9 @@ class Described:
         self.node_info = self.hub = self
         self.filtered = 9
         self.map_broker: object = None
+        self.polls: Any = self
+        self.channels = {"poll:x": None}
+        self.num_keys = 7
         self.metrics: dict[str, object] | None = None
         self.now = 100.0
 

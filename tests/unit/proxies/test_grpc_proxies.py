@@ -18,6 +18,7 @@ from centripetal.interfaces.hooks import (
     PUBLISH,
     REFRESH,
     RPC,
+    SHARED_POLL_REFRESH,
     SUB_REFRESH,
     SUBSCRIBE,
     SUBSCRIBE_STREAM,
@@ -33,6 +34,7 @@ from centripetal.interfaces.hooks import (
     SubscribeEvent,
     SubscribeStreamEvent,
 )
+from centripetal.interfaces.shared_poll import PolledItem, PollItem, SharedPollRefreshAnswer, SharedPollRefreshEvent
 from centripetal.model import ClientError, Disconnect
 from centripetal.node.counters import Counters
 from centripetal.outbound import HttpClient
@@ -47,7 +49,8 @@ from .backend import ANN
 
 SERVICE = "centrifugal.centrifugo.proxy.CentrifugoProxy"
 EVENTS = {"Connect": "Connect", "Refresh": "Refresh", "Subscribe": "Subscribe", "Publish": "Publish", "RPC": "RPC",
-          "SubRefresh": "SubRefresh", "NotifyCacheEmpty": "NotifyCacheEmpty"}  # fmt: skip
+          "SubRefresh": "SubRefresh", "NotifyCacheEmpty": "NotifyCacheEmpty",
+          "SharedPollRefresh": "SharedPollRefresh"}  # fmt: skip
 
 
 class GrpcBackend:
@@ -186,6 +189,8 @@ REQUESTS = [
      schema.PublishRequest(**BASE, user="ann", channel="x", data=b"1")),
     (SUB_REFRESH, SubRefreshEvent(caller=ANN, channel="x"), schema.SubRefreshRequest(**BASE, user="ann", channel="x")),
     (CACHE_EMPTY, CacheEmptyEvent(channel="x"), schema.NotifyCacheEmptyRequest(channel="x")),
+    (SHARED_POLL_REFRESH, SharedPollRefreshEvent(channel="x", items=(PollItem("a", 2**64 - 1), PollItem("b"))),
+     schema.SharedPollRefreshRequest(channel="x", items=[{"key": "a", "version": 2**64 - 1}, {"key": "b"}])),
 ]  # fmt: skip
 
 
@@ -194,6 +199,24 @@ def test_what_a_backend_is_sent(event: Any, request_: Any, message: Any) -> None
     async def scene(backend: GrpcBackend) -> None:
         assert await backend.hook(event)(request_) is None
         assert backend.requests == [message]
+
+    play(scene)
+
+
+def test_what_a_shared_poll_takes() -> None:
+    async def scene(backend: GrpcBackend) -> None:
+        item = schema.SharedPollRefreshResultItem
+        items = [item(key="a", data=b"\x00", version=2**64 - 1, prev_data=b"1"), item(key="b", removed=True)]
+        result = schema.SharedPollRefreshResult(items=items, epoch="one")
+        backend.answer = schema.SharedPollRefreshResponse(result=result)
+        answer = await backend.hook(SHARED_POLL_REFRESH)(SharedPollRefreshEvent(channel="x"))
+        assert answer == SharedPollRefreshAnswer(
+            epoch="one",
+            items=(
+                PolledItem(key="a", data=b"\x00", version=2**64 - 1, prev_data=b"1"),
+                PolledItem(key="b", removed=True),
+            ),
+        )
 
     play(scene)
 

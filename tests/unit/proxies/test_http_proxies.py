@@ -17,6 +17,7 @@ from centripetal.interfaces.hooks import (
     PUBLISH,
     REFRESH,
     RPC,
+    SHARED_POLL_REFRESH,
     SUB_REFRESH,
     SUBSCRIBE,
     CacheEmptyEvent,
@@ -28,6 +29,7 @@ from centripetal.interfaces.hooks import (
     SubRefreshEvent,
     SubscribeEvent,
 )
+from centripetal.interfaces.shared_poll import PolledItem, PollItem, SharedPollRefreshAnswer, SharedPollRefreshEvent
 from centripetal.model import ClientError, Disconnect
 from centripetal.outbound.target import MAX_BODY_BYTES, MAX_CONCURRENT
 from centripetal.proxies.settings import (
@@ -71,6 +73,11 @@ REQUESTS = [
     (PUBLISH, PublishEvent(caller=ANN, channel="news", data=b'"x"'), {**BASE, "user": "ann", "channel": "news", "data": "x"}),
     (SUB_REFRESH, SubRefreshEvent(caller=ANN, channel="news"), {**BASE, "user": "ann", "channel": "news"}),
     (CACHE_EMPTY, CacheEmptyEvent(channel="news"), {"channel": "news"}),
+    (
+        SHARED_POLL_REFRESH,
+        SharedPollRefreshEvent(channel="poll:x", items=(PollItem("a", 5), PollItem("b"))),
+        {"channel": "poll:x", "items": [{"key": "a", "version": 5}, {"key": "b"}]},
+    ),
 ]  # fmt: skip
 
 
@@ -116,6 +123,40 @@ def test_headers_about_the_clients_own_connection_are_not_forwarded() -> None:
         assert (seen["cookie"], seen["content-type"], seen["x-a"]) == ("1", "application/json", "ü")
         assert seen["host"].startswith("127.0.0.1:") and seen["accept-encoding"] == "gzip"
         assert context.backend.calls[0]["data"] == 1
+
+    play(scene)
+
+
+def test_what_a_shared_poll_takes() -> None:
+    event = SharedPollRefreshEvent(channel="poll:x", items=(PollItem("a"),))
+
+    async def scene(context: Asking) -> None:
+        hook = context.hook(SHARED_POLL_REFRESH, http_headers=("X-Tenant",))
+        context.backend.body = (
+            b'{"result":{"epoch":"one","items":[{"key":"a","data":{"n": 1},"version":18446744073709551615,'
+            b'"prev_data":{"n": 0}},{"key":"b","removed":true,"more":1},{"key":"c","data":null}]}}'
+        )
+        answer = await hook(event)
+        assert answer == SharedPollRefreshAnswer(
+            epoch="one",
+            items=(
+                PolledItem(key="a", data=b'{"n": 1}', version=2**64 - 1, prev_data=b'{"n": 0}'),
+                PolledItem(key="b", removed=True),
+                PolledItem(key="c", data=b"null"),
+            ),
+        )
+        for nothing in ({}, {"result": None}):
+            context.backend.answer(nothing)
+            assert await hook(event) is None
+        context.backend.answer({"error": {"code": 1000, "message": "no"}})
+        with pytest.raises(ClientError):
+            await hook(event)
+        for body in (b'{"result":{"items":[{"key":"a","version":18446744073709551616}]}}', b'{"result":{"items":{}}}',
+                     b'{"result":{"items":[{"key":7}]}}', b"[]"):  # fmt: skip
+            context.backend.body = body
+            with pytest.raises(HookError):
+                await hook(event)
+        assert context.hook(SUBSCRIBE) and context.backend.seen.get("x-tenant") is None
 
     play(scene)
 

@@ -27,6 +27,7 @@ from centripetal.interfaces.hooks import (
     PUBLISH,
     REFRESH,
     RPC,
+    SHARED_POLL_REFRESH,
     SUB_REFRESH,
     SUBSCRIBE,
     SUBSCRIBE_STREAM,
@@ -80,19 +81,23 @@ def test_who_is_asked_about_what(tmp_path: Path) -> None:
         },
         "proxies": [
             {"name": "mine", "endpoint": "http://b/", "grpc_metadata": ["X-Region"]},
+            {"name": "polled", "endpoint": "http://d/", "http_headers": ["X-Polled"]},
             {"name": "unused", "endpoint": "http://c/", "http_headers": ["X-Unused"]},
         ],
         "channel": {
             "proxy": {"subscribe": default, "publish": default, "sub_refresh": default, "cache_empty": default,
-                      "subscribe_stream": {"endpoint": "a:1"}},
+                      "subscribe_stream": {"endpoint": "a:1"}, "shared_poll_refresh": default},
             "without_namespace": {"subscribe_proxy_enabled": True},
             "namespaces": [
                 {"name": "room", "subscribe_proxy_enabled": True, "subscribe_proxy_name": "mine",
                  "publish_proxy_enabled": True, "sub_refresh_proxy_enabled": True, "cache_empty_proxy_enabled": True},
                 {"name": "same", "subscribe_proxy_enabled": True, "subscribe_proxy_name": "mine"},
                 {"name": "feed", "subscribe_stream_proxy_enabled": True},
+                {"name": "poll", "subscription_type": "shared_poll"},
+                {"name": "poll2", "subscription_type": "shared_poll", "shared_poll": {"proxy_name": "polled"}},
             ],
         },
+        "shared_poll": {"hmac_secret_key": "k"},
         "rpc": {
             "proxy": default,
             "without_namespace": {"proxy_enabled": True},
@@ -106,6 +111,7 @@ def test_who_is_asked_about_what(tmp_path: Path) -> None:
             assert hooks.find(event) is not None
         assert hooks.find(SUBSCRIBE, "mine") is not None and hooks.find(RPC, "mine") is not None
         assert hooks.find(SUBSCRIBE, "mine") is not hooks.find(SUBSCRIBE)
+        assert hooks.find(SHARED_POLL_REFRESH) is not None and hooks.find(SHARED_POLL_REFRESH, "polled") is not None
         assert hooks.find(PUBLISH, "mine") is None and hooks.find(SUBSCRIBE, "unused") is None
         wanted = hooks.forwarding
         assert (wanted.headers, wanted.metadata, wanted.emulated) == ({"cookie"}, {"x-region"}, {"x-a"})

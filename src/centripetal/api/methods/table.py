@@ -21,11 +21,12 @@ from ..requests import (
     RefreshRequest,
     Request,
     RpcRequest,
+    SharedPollPublishRequest,
     SubscribeRequest,
     UnsubscribeRequest,
 )
 from ..results import Result
-from . import connections, info, maps, presence, publishing, streams, subscriptions
+from . import connections, info, maps, presence, publishing, shared_polls, streams, subscriptions
 
 Handler = Callable[[Any, Any], Coroutine[Any, Any, Result | ApiError]]
 
@@ -69,6 +70,7 @@ METHODS: dict[str, Method] = {
         Method("map_read_stream", 36, MapReadStreamRequest, maps.map_read_stream),
         Method("map_stats", 37, ChannelRequest, maps.map_stats),
         Method("map_clear", 38, ChannelRequest, maps.map_clear),
+        Method("shared_poll_publish", 39, SharedPollPublishRequest, shared_polls.shared_poll_publish),
     )
 }
 """By name. `batch` is not among them: it is made of them (see Methods.batch)."""

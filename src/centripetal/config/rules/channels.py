@@ -40,6 +40,8 @@ def check_channels(config: Config) -> None:
 def _check_options(config: Config, path: str, options: ChannelOptions) -> None:
     _check_history(config, path, options)
     _check_recovery(path, options)
+    if options.client_publish_debounce_interval < 0:
+        raise ConfigError(f"{path}.client_publish_debounce_interval: must not be negative")
     if options.channel_regex:
         _check_regex(f"{path}.channel_regex", options.channel_regex)
     for index, delta in enumerate(options.allowed_delta_types):

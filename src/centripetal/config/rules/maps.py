@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from centripetal.model.duration import format_duration
+from centripetal.node.polls import REFRESH_INTERVAL_SECONDS
 from centripetal.node.settings import ChannelOptions, MapOptions
 
 from ..errors import ConfigError
@@ -93,6 +94,20 @@ def check_shared_poll(config: Config, path: str, options: ChannelOptions) -> Non
     check_reference(config, f"{of}.proxy_name", section.proxy_name, default, enabled=True)
     if section.publish_enabled and section.mode != "versioned":
         raise ConfigError(f'{of}.publish_enabled: needs shared_poll.mode "versioned"')
+    for name in (
+        "refresh_interval", "refresh_batch_size", "max_keys_per_connection", "track_expired_extra_delay",
+        "backpressure_max_interval",
+    ):  # fmt: skip
+        if getattr(section, name) < 0:
+            raise ConfigError(f"{of}.{name}: must not be negative")
+    if config.shared_poll.concurrency_limit < 0:
+        raise ConfigError("shared_poll.concurrency_limit: must not be negative")
+    interval = section.refresh_interval or REFRESH_INTERVAL_SECONDS
+    if 0 < section.backpressure_max_interval < interval:
+        raise ConfigError(
+            f"{of}.backpressure_max_interval: {format_duration(section.backpressure_max_interval)} is shorter than "
+            f"refresh_interval ({format_duration(interval)})"
+        )
 
 
 def check_presence_prefixes(config: Config, path: str, options: ChannelOptions) -> None:
