@@ -20,7 +20,7 @@ SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance conformance-workers clients clients-python clients-node \
-	clients-browser examples example-cursors example-online autobahn acme fuzz churn bench lock clean
+	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -73,6 +73,9 @@ example-online: ## Run the example of a list of who is online, on port 8000
 
 example-cursors example-online: example-%: $(INSTALLED) examples/%/page/centrifuge.js
 	@$(BIN)/centripetal serve --dev --config examples/$*/config.json --dir examples/$*/page --port $(PORT)
+
+example-scoreboard: $(INSTALLED) examples/scoreboard/page/centrifuge.js ## Run the example of a live scoreboard, on port 9000
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/scoreboard/scoreboard.py
 
 autobahn: $(DEVELOPMENT) ## Run the WebSocket protocol suite (ARGS=--quick leaves out the long cases)
 	tests/autobahn/run $(ARGS)
