@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 60
 	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn bench lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 27
 
 run: $(INSTALLED) ## Start a server for development on port 8000, without any configuration
 	@$(BIN)/centripetal serve --dev --port $(PORT)

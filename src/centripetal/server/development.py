@@ -30,7 +30,10 @@ from .. import __version__
 from ..auth.issue import sign_connection_token
 from ..auth.keys import TokenSettingsError
 from ..config import Config, LoadedConfig
+from ..connection.subscribe import TYPES
 from ..interfaces import SystemClock
+from ..model import ClientError
+from ..node.namespaces import MAP_TYPES
 from ..node.node import Node
 from .pages import path_of
 from .run import serve
@@ -213,6 +216,10 @@ def development_routes(config: Config, node: Node, directory: str | None = None)
             headers=_headers(),
         )
 
+    async def channel(request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        return _refuse(request) or JSONResponse(_describe_channel(node, name), headers=_headers())
+
     async def overview(request: Request) -> Response:
         return _refuse(request) or JSONResponse(describe(node), headers=_headers())
 
@@ -223,6 +230,7 @@ def development_routes(config: Config, node: Node, directory: str | None = None)
             for path, (name, media_type) in FILES.items()
         ),
         Route("/development/session", session, methods=["GET"]),
+        Route("/development/channel", channel, methods=["GET"]),
         Route("/development/overview", overview, methods=["GET"]),
         home if directory is None else Mount("/", _own_pages(directory)),
     ]
@@ -237,10 +245,26 @@ def describe(node: Node) -> dict[str, Any]:
         "num_channels": len(channels),
         "connections": [_describe_connection(client) for client in islice(clients.values(), MAX_CONNECTIONS_SHOWN)],
         "channels": [
-            {"name": name, "subscribers": channel.num_live}
+            {"subscribers": channel.num_live, **_describe_channel(node, name)}
             for name, channel in islice(channels.items(), MAX_CHANNELS_SHOWN)
         ],
     }
+
+
+def _describe_channel(node: Node, name: str) -> dict[str, Any]:
+    """Returns a channel's name and how the page may watch it.
+
+    `type` is what a subscription to it says, null where the page cannot subscribe. `quiet`: watching it changes nothing
+    that others see, as it would where subscribers are keys of a map.
+    """
+    try:
+        options = node.namespaces.options_of(name)
+    except ClientError:
+        return {"name": name, "type": TYPES["stream"], "quiet": False}
+    kind = options.subscription_type
+    watchable = kind in ("", "stream", *MAP_TYPES)
+    mirrored = options.map_clients_presence_channel_prefix or options.map_users_presence_channel_prefix
+    return {"name": name, "type": TYPES[kind] if watchable else None, "quiet": watchable and not mirrored}
 
 
 def _describe_connection(client: Any) -> dict[str, Any]:

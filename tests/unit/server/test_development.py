@@ -18,6 +18,8 @@ from centripetal.config import LoadedConfig, validate
 from centripetal.config.loading import load
 from centripetal.config.schema import Config
 from centripetal.config.unbuilt import refuse_unbuilt
+from centripetal.node.namespaces import Namespaces
+from centripetal.node.settings import ChannelSettings, NamespaceOptions
 from centripetal.server import development
 from centripetal.server.development import (
     development_config,
@@ -99,6 +101,16 @@ def test_a_directory_that_is_not_there_is_one_readable_line(capsys: pytest.Captu
 # -- the page
 
 
+SETTINGS = ChannelSettings(
+    namespaces=(
+        NamespaceOptions(name="board", subscription_type="map"),
+        NamespaceOptions(name="users", subscription_type="map_users"),
+        NamespaceOptions(name="prices", subscription_type="shared_poll"),
+        NamespaceOptions(name="page", map_users_presence_channel_prefix="users:"),
+    )
+)
+
+
 def a_node(number_of_clients: int = 1) -> Any:
     transport = SimpleNamespace(encoding=SimpleNamespace(name="websocket-json"))
     clients = {
@@ -106,7 +118,9 @@ def a_node(number_of_clients: int = 1) -> Any:
         for n in range(number_of_clients)
     }
     channels = {"news": SimpleNamespace(num_live=number_of_clients)}
-    return SimpleNamespace(registry=SimpleNamespace(clients=clients), hub=SimpleNamespace(channels=channels))
+    return SimpleNamespace(
+        registry=SimpleNamespace(clients=clients), hub=SimpleNamespace(channels=channels), namespaces=Namespaces(SETTINGS)
+    )
 
 
 def get(
@@ -183,7 +197,23 @@ def test_the_overview_shows_connections_and_channels_up_to_a_bound() -> None:
         "transport": "websocket-json",
         "channels": ["news"],
     }
-    assert overview["channels"] == [{"name": "news", "subscribers": 1000}]
+    assert overview["channels"] == [{"name": "news", "subscribers": 1000, "type": 0, "quiet": True}]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "quiet"),
+    [
+        ("news", 0, True),
+        ("board:1", 1, True),
+        ("users:page:1", 3, True),
+        ("page:1", 0, False),
+        ("prices:1", None, False),
+        ("unknown:1", 0, False),
+    ],
+)
+def test_how_the_page_may_watch_a_channel(name: str, kind: int | None, quiet: bool) -> None:
+    answer = json.loads(get(f"/development/channel?name={name}")[2])
+    assert answer == {"name": name, "type": kind, "quiet": quiet}
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "LOCALHOST", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
@@ -236,7 +266,7 @@ def test_others_may_not_open_own_pages(pages: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/development/", "/development/session", "/development/overview", "/development/page.js"]
+    "path", ["/", "/development/", "/development/session", "/development/channel", "/development/overview", "/development/page.js"]
 )
 @pytest.mark.parametrize(
     "asked",

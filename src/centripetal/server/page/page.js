@@ -5,6 +5,9 @@ const TEXT_SHOWN = 4000;
 const CHANNELS_WATCHED = 60;
 const OVERVIEW_EVERY_MS = 1000;
 const ANSWER_WITHIN_MS = 5000;
+const MAP_STATE = 2; // phases of subscribing to a map
+const MAP_STREAM = 1;
+const MAP_PAGE = 1000;
 const LONGEST_PAUSE_MS = 5000;
 
 const element = (id) => document.getElementById(id);
@@ -92,19 +95,41 @@ class Connection {
   async subscribe(channel) {
     const position = this.subscriptions.get(channel) ?? null;
     this.subscriptions.set(channel, position);
-    const recover = position ? { recover: true, ...position } : {};
     try {
-      const { subscribe } = await this.ask({ subscribe: { channel, ...recover } });
-      if (subscribe.recoverable) {
-        this.subscriptions.set(channel, { offset: subscribe.offset ?? 0, epoch: subscribe.epoch });
-      }
-      for (const publication of subscribe.publications ?? []) this.published(channel, publication);
+      const { type } = await (await fetch(`/development/channel?name=${encodeURIComponent(channel)}`)).json();
+      if (type === null) throw new Error("this page cannot watch shared polls");
+      if (type === 0) await this.enterStream(channel, position);
+      else await this.enterMap(channel, type);
     } catch (error) {
       if (this.connected) {
         this.subscriptions.delete(channel);
         this.onEvent({ channel, refused: error.message });
       }
     }
+  }
+
+  async enterStream(channel, position) {
+    const recover = position ? { recover: true, ...position } : {};
+    const { subscribe } = await this.ask({ subscribe: { channel, ...recover } });
+    if (subscribe.recoverable) {
+      this.subscriptions.set(channel, { offset: subscribe.offset ?? 0, epoch: subscribe.epoch });
+    }
+    for (const publication of subscribe.publications ?? []) this.published(channel, publication);
+  }
+
+  /** Reads a map in pages, of which only the number of keys is shown; then every change comes. */
+  async enterMap(channel, type) {
+    let keys = 0;
+    let from = { phase: MAP_STATE };
+    for (;;) {
+      const { subscribe } = await this.ask({ subscribe: { channel, type, limit: MAP_PAGE, ...from } });
+      const { state = [], publications = [], phase, cursor, epoch, offset = 0 } = subscribe;
+      keys += state.length;
+      if (!phase) break; // live
+      if (cursor) from = { phase: MAP_STATE, cursor, epoch, offset };
+      else from = { phase: MAP_STREAM, epoch, offset: publications.at(-1)?.offset ?? offset };
+    }
+    this.onEvent({ channel, event: `a map with ${keys === 1 ? "1 key" : `${keys} keys`}` });
   }
 
   async unsubscribe(channel) {
@@ -198,12 +223,13 @@ function showMessage(channel, details, text, isEvent = false) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
-function showPublication(channel, { data, offset, info, tags }) {
+function showPublication(channel, { data, offset, info, tags, key, removed }) {
   received += 1;
   element("message-count").textContent = received;
   const author = info ? `by ${info.user || "somebody"}` : "by the API";
   const labels = tags ? Object.entries(tags).map(([key, value]) => `${key}=${value}`).join(" ") : "";
-  showMessage(channel, [author, offset && `#${offset}`, labels], JSON.stringify(data));
+  const value = removed ? "removed" : JSON.stringify(data) ?? "no data";
+  showMessage(channel, [key && `key ${key}`, removed ? "" : author, offset && `#${offset}`, labels], value);
 }
 
 function onEvent(event) {
@@ -273,10 +299,10 @@ function watch(channel) {
 }
 
 function follow(channels) {
-  for (const { name, subscribers } of channels) {
+  for (const { name, subscribers, quiet } of channels) {
     const watched = connection.subscriptions.has(name);
     if (watched && subscribers <= 1 && !pinned.has(name)) connection.unsubscribe(name);
-    const open = !name.startsWith("$") && !name.includes("#") && !refused.has(name);
+    const open = quiet && !name.startsWith("$") && !name.includes("#") && !refused.has(name);
     if (!watched && open && connection.subscriptions.size < CHANNELS_WATCHED) connection.subscribe(name);
   }
 }

@@ -113,10 +113,14 @@ describe('the board of cursors', () => {
     await waitUntilAt(alice, 'rests', 0.6, 0.6);
   });
 
-  test('the development page shows the connections, beside it', async (t) => {
-    await visitor(t, 'alice');
+  test('the development page shows what happens on the board', async (t) => {
+    const alice = await visitor(t, 'seen');
     const { page } = await browser.open(t, `http://localhost:${example.server.port}/development/`);
-    await page.getByText('cursors:board').first().waitFor();
+    await page.getByText(/^a map with \d+ keys?$/).waitFor();
+    await move(alice, 0.5, 0.5);
+    await page.locator('.message', { hasText: '"name":"seen"' }).first().waitFor();
+    await alice.close();
+    await page.locator('.message', { hasText: 'removed' }).first().waitFor();
   });
 });
 
@@ -158,6 +162,17 @@ describe('the list of who is online', () => {
     await entry(bob, 'reloading').waitFor();
     await entry(alice, 'reloading').waitFor();
     assert.equal(await alice.evaluate(() => globalThis.wentAway), false);
+  });
+
+  test('who only watches on the development page is not listed', async (t) => {
+    const { page } = await browser.open(t, `http://localhost:${example.server.port}/development/`);
+    const watched = (name) => page.locator(`[data-channel="${name}"][data-watched=true]`);
+    const alice = await windowOf(t, example, '?user=alice');
+    await watched('users:page:home').waitFor();
+    await watched('clients:page:home').waitFor();
+    await entry(alice, 'alice').waitFor();
+    assert.equal(await watched('page:home').count(), 0);
+    assert.equal(await alice.locator('[data-user="page"]').count(), 0);
   });
 
   test('a name can be chosen on the page', async (t) => {
