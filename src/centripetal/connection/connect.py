@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ..interfaces import ConnectionClaims, HookError, PresenceError, TokenExpired, TokenInvalid
+from ..interfaces import BrokerError, ConnectionClaims, HookError, PresenceError, TokenExpired, TokenInvalid
 from ..interfaces.hooks import REFRESH, ConnectAnswer
 from ..model import ClientError, Disconnect
 from ..model.errors import (
@@ -130,10 +130,22 @@ async def check_limits(client: Client, grants: dict[str, Grant]) -> None:
     if 0 < limit < len(grants):
         raise DISCONNECT_CHANNEL_LIMIT
     user_limit = settings.user_connection_limit
-    if client.user and user_limit > 0 and await node.count_connections(client.user) >= user_limit:
+    if client.user and user_limit > 0 and await count_connections(client) >= user_limit:
         raise DISCONNECT_CONNECTION_LIMIT
     if 0 < client.expire_at < int(node.clock.time()):
         raise ERROR_EXPIRED
+
+
+async def count_connections(client: Client) -> int:
+    """Returns how many connections the client's user has already.
+
+    Raises:
+        Disconnect: 3004, other processes of this server cannot be asked.
+    """
+    try:
+        return await client.node.census.connections(client.user)
+    except BrokerError as error:
+        raise DISCONNECT_SERVER_ERROR from error
 
 
 async def verify(client: Client, token: str) -> ConnectionClaims:

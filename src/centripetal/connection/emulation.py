@@ -7,7 +7,6 @@ from enum import Enum
 import msgspec
 
 from ..interfaces import BrokerError
-from ..node.cluster import ClusterError
 from ..node.node import Node
 from ..protocol.commands import EmulationRequest
 from .client import Client
@@ -46,7 +45,7 @@ async def emulate(node: Node, request: EmulationRequest) -> Emulated:
     body = msgspec.msgpack.encode((request.session, request.data))
     try:
         answers = await cluster.ask(TOPIC, body, (holder,))
-    except (BrokerError, ClusterError):
+    except BrokerError:
         return Emulated.BUSY
     return Emulated(answers[holder].decode()) if holder in answers else Emulated.BUSY
 

@@ -36,7 +36,7 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 _log = structlog.get_logger("centripetal.node")
 
 
-class ClusterError(Exception):
+class ClusterError(BrokerError):
     """Another node could not be asked."""
 
 

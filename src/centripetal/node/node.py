@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 
 from ..fanout.channel import Channel
@@ -34,15 +33,15 @@ from ..interfaces import (
 from ..model import ClientInfo, Disconnect, Publication, StreamPosition
 from ..model.errors import DISCONNECT_INAPPROPRIATE_PROTOCOL
 from . import control
+from .census import Census
 from .cluster import Cluster
 from .counters import Counters
 from .delivery import Delivery, encode_publication
-from .info import Names, NodeInfo, decode_account, describe_group, describe_others, names_of
+from .info import NodeInfo
 from .interest import Interest
 from .limited_log import LimitedLogger
 from .maps import Maps
 from .namespaces import Namespaces
-from .patterns import compile_pattern
 from .polls import Polls
 from .positions import Positions
 from .registry import Registry
@@ -52,11 +51,6 @@ from .slices import call_in_slices
 from .sources import Sources
 from .steering import carry_out
 from .ticker import Ticker
-
-CHANNELS_A_SLICE = 1000
-"""So many channel names are matched in one go: at most four milliseconds."""
-
-_decode_channels = msgspec.msgpack.Decoder(dict[str, int]).decode
 
 
 class Node:
@@ -82,6 +76,7 @@ class Node:
         ticker: the timing wheel of the connections.
         counters: for metrics.
         cluster: the other nodes, None for a node alone.
+        census: what all nodes together have.
         client_log: for what clients cause, at a bounded rate.
         stopping: new connections are refused.
     """
@@ -155,13 +150,11 @@ class Node:
         if map_broker is not None:
             map_broker.bind(self.delivery)
         self.cluster = self._join(controller, group, session_prefix) if controller is not None else None
+        self.census = Census(self.registry, self.hub, self.node_info.describe, self.cluster)
 
     def _join(self, controller: Controller, group: str, session_prefix: str) -> Cluster:
         describe, told = self.node_info.describe, partial(carry_out, self.registry)
         cluster = Cluster(self.id, controller, self.clock, self.counters, describe, told, group, session_prefix)
-        cluster.handlers["channels"] = self._answer_channels
-        cluster.handlers["connections"] = self._answer_connections
-        cluster.handlers["self"] = self._answer_self
         self.ticker.every_second.append(cluster.every_second)
         return cluster
 
@@ -370,66 +363,12 @@ class Node:
             await self.cluster.steer(message)
 
     async def channels(self, pattern: str = "") -> dict[str, int]:
-        """Returns the channels with subscribers and how many each has.
-
-        Args:
-            pattern: glob; empty for all.
-
-        Raises:
-            PatternError: the glob is broken.
-        """
-        matches = compile_pattern(pattern) if pattern else None
-        found = await self._own_channels(matches)
-        if self.cluster is not None:
-            answers = await self.cluster.ask("channels", pattern.encode())
-            for answer in answers.values():
-                for name, count in _decode_channels(answer).items():
-                    found[name] = found.get(name, 0) + count
-        return found
-
-    async def _own_channels(self, matches: Callable[[str], bool] | None) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for number, (name, channel) in enumerate(list(self.hub.channels.items()), 1):
-            if channel.num_live and (matches is None or matches(name)):
-                found[name] = channel.num_live
-            if number % CHANNELS_A_SLICE == 0:
-                await asyncio.sleep(0)
-        return found
-
-    async def _answer_channels(self, pattern: bytes) -> bytes:
-        matches = compile_pattern(pattern.decode()) if pattern else None
-        return msgspec.msgpack.encode(await self._own_channels(matches))
+        """Returns the channels with subscribers and how many each has; see Census.channels()."""
+        return await self.census.channels(pattern)
 
     async def info(self) -> list[dict[str, object]]:
         """Returns a description of each node, in the wire names of `NodeResult`."""
-        own, cluster = self.node_info.describe(), self.cluster
-        if cluster is None:
-            return [own]
-        others = cluster.group_members()
-        answers = await cluster.ask("self", nodes=others) if others else {}
-        group = [(own, self._names()), *map(decode_account, answers.values())]
-        return [describe_group(cluster.group or self.id, group), *describe_others(cluster)]
-
-    def _names(self) -> Names:
-        return names_of(self.registry.users, self.hub.channels)
-
-    async def _answer_self(self, body: bytes) -> bytes:
-        return msgspec.msgpack.encode((self.node_info.describe(), self._names()))
-
-    async def count_connections(self, user: str) -> int:
-        """Returns how many connections a user has, at all nodes of the group.
-
-        Args:
-            user: user id.
-        """
-        count = len(self.registry.users.get(user, ()))
-        if self.cluster is not None and (others := self.cluster.group_members()):
-            answers = await self.cluster.ask("connections", user.encode(), others)
-            count += sum(map(int, answers.values()))
-        return count
-
-    async def _answer_connections(self, user: bytes) -> bytes:
-        return str(len(self.registry.users.get(user.decode(), ()))).encode()
+        return await self.census.info()
 
     def num_nodes(self) -> int:
         """Returns how many nodes the cluster has, with those of a group as one."""
