@@ -11,7 +11,7 @@ import uvloop
 
 from centripetal.engines.local import Host, LocalBroker, Remote
 from centripetal.engines.memory import MemoryBroker
-from centripetal.interfaces import PublishOptions
+from centripetal.interfaces import Broker, PublishOptions
 from centripetal.model import ClientInfo, Publication, StreamPosition
 from centripetal.testing import ManualClock
 
@@ -39,7 +39,7 @@ class Counter:
         self.seen += 1
 
 
-async def linked() -> tuple[Host, LocalBroker, Counter]:
+async def linked() -> tuple[Host, MemoryBroker, LocalBroker, Counter]:
     """Links a process that keeps a memory broker with one that asks it, both in this one."""
     loop = asyncio.get_running_loop()
     kept = MemoryBroker(ManualClock(), history_meta_ttl_seconds=60.0)
@@ -52,7 +52,7 @@ async def linked() -> tuple[Host, LocalBroker, Counter]:
     broker = LocalBroker(remote)
     broker.bind(counter)
     await broker.subscribe("heard")
-    return host, broker, counter
+    return host, kept, broker, counter
 
 
 async def report(name: str, messages: int, once: Callable[[], Awaitable[None]]) -> None:
@@ -65,15 +65,15 @@ async def report(name: str, messages: int, once: Callable[[], Awaitable[None]]) 
             await once()
         costs.append((time.process_time() - start) / ROUNDS / messages * 1e6)
     cost = sorted(costs)[len(costs) // 2]
-    print(f"{name:<34} {cost:6.2f} µs a message, {1e6 / cost:12,.0f} messages a second")
+    print(f"{name:<38} {cost:6.2f} µs a message, {1e6 / cost:12,.0f} messages a second")
 
 
 async def main() -> None:
     """Prints a line for each kind of traffic, `AT_ONCE` operations in flight."""
-    host, broker, counter = await linked()
+    host, kept, broker, counter = await linked()
 
-    async def publish(channel: str) -> None:
-        await asyncio.gather(*(broker.publish(channel, DATA, OPTIONS) for _ in range(AT_ONCE)))
+    async def publish(channel: str, to: Broker = broker) -> None:
+        await asyncio.gather(*(to.publish(channel, DATA, OPTIONS) for _ in range(AT_ONCE)))
 
     async def tell() -> None:
         wanted = counter.seen + AT_ONCE
@@ -83,6 +83,7 @@ async def main() -> None:
         while counter.seen < wanted:
             await asyncio.sleep(0)
 
+    await report("publish without a link, for comparison", AT_ONCE, lambda: publish("unheard", kept))
     await report("event", AT_ONCE, tell)
     await report("publish, answer", 2 * AT_ONCE, lambda: publish("unheard"))
     await report("publish, event, answer", 3 * AT_ONCE, lambda: publish("heard"))

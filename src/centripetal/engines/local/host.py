@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 
 from ...model import ClientInfo, Publication, StreamPosition
@@ -111,15 +110,15 @@ class Guest:
         self._tasks: set[asyncio.Task[Any]] = set()
         host.guests.add(self)
 
-    def _receive(self, request: int, number: int, body: msgspec.Raw) -> None:
-        if not 0 <= number < len(METHODS) or request <= 0:
+    def _receive(self, request: int, number: int, body: memoryview) -> None:
+        if number >= len(METHODS) or request == EVENT_ID:
             raise LinkError(f"request {request} of method {number}")
         method = METHODS[number]
         arguments = method.decode_arguments(body)
         target = self._host.targets.get(method.target)
         if target is None:
             raise LinkError(f"there is no {method.target}")
-        if method.name in ("subscribe", "unsubscribe"):
+        if method.is_about_interest:
             self._follow(method, arguments[0])
             self.link.send(frame(request, RESULT, None))
             return

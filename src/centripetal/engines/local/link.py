@@ -1,11 +1,13 @@
 """A link between two processes of a machine: messages in both directions over a stream socket, many in one write.
 
-A message is its length in four bytes, big-endian, and a MessagePack array of three.
+A message is a head of fourteen bytes, big-endian: the size of the body (4), a number (8) and a smaller one (2); then the body, in
+MessagePack. What the numbers say stands in methods.
 """
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +21,10 @@ MAX_BUFFERED_BYTES = 256 * 1024 * 1024
 """A peer that leaves more than this unread is given up."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, int, msgspec.Raw]).decode
+_HEAD = struct.Struct(">IQH")
+_HEAD_BYTES = _HEAD.size
+_pack_head = _HEAD.pack
+_unpack_head = _HEAD.unpack_from
 
 _log = structlog.get_logger("centripetal.engines")
 
@@ -29,32 +34,35 @@ class LinkError(Exception):
 
 
 def frame(first: int, second: int, body: Any) -> bytes:
-    """Returns a message with its length.
+    """Returns a message.
 
     Args:
-        first, second: numbers.
+        first: a number of at most 64 bits.
+        second: one of at most 16 bits.
         body: anything that MessagePack can carry.
     """
-    message = _encode((first, second, body))
-    return len(message).to_bytes(4, "big") + message
+    encoded = _encode(body)
+    return _pack_head(len(encoded), first, second) + encoded
 
 
 class Link(asyncio.Protocol):
     """One end.
 
     Args:
-        receive: called with each message that arrives; it may raise LinkError or msgspec's errors, which end the link.
+        receive: called with the numbers and the body of each message that arrives. The body must not be kept. It may raise
+            LinkError or msgspec's errors, which end the link.
         lost: called once when the link has ended.
     """
 
-    __slots__ = ("_buffer", "_loop", "_lost", "_out", "_receive", "_transport", "_writable")
+    __slots__ = ("_buffer", "_loop", "_lost", "_out", "_receive", "_transport", "_wanted", "_writable")
 
-    def __init__(self, receive: Callable[[int, int, msgspec.Raw], None], lost: Callable[[], None]) -> None:
+    def __init__(self, receive: Callable[[int, int, memoryview], None], lost: Callable[[], None]) -> None:
         self._receive = receive
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
+        self._buffer = bytearray()  # the beginning of a message
+        self._wanted = 0  # bytes without which there is no use in looking at it again
         self._out: list[bytes] = []
         self._writable: asyncio.Future[None] | None = None  # while the peer does not keep up
 
@@ -115,30 +123,35 @@ class Link(asyncio.Protocol):
             writable.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        if buffer:
+            buffer += data
+            if len(buffer) < self._wanted:
+                return
+            data = bytes(buffer)
+            buffer.clear()
         try:
-            if self._buffer:
-                self._buffer += data
-                del self._buffer[: self._take(self._buffer)]
-            else:
-                taken = self._take(data)
-                if taken < len(data):
-                    self._buffer += data[taken:]
+            taken = self._take(data)
         except (LinkError, msgspec.DecodeError) as error:
             _log.error("link_broken", error=str(error))
             self.abort()
+            return
+        if taken < len(data):
+            buffer += memoryview(data)[taken:]
 
-    def _take(self, data: bytes | bytearray) -> int:
+    def _take(self, data: bytes) -> int:
         """Hands on the messages that are whole; returns how many bytes they took."""
+        receive, view = self._receive, memoryview(data)
         position, end = 0, len(data)
-        while end - position >= 4:
-            size = int.from_bytes(data[position : position + 4], "big")
+        self._wanted = _HEAD_BYTES
+        while end - position >= _HEAD_BYTES:
+            size, first, second = _unpack_head(data, position)
             if size > MAX_MESSAGE_BYTES:
                 raise LinkError(f"a message of {size} bytes")
-            if end - position - 4 < size:
+            start = position + _HEAD_BYTES
+            if end - start < size:
+                self._wanted = _HEAD_BYTES + size
                 break
-            position += 4
-            self._receive(*_decode(bytes(data[position : position + size])))
-            position += size
+            position = start + size
+            receive(first, second, view[start:position])
         return position
-
-

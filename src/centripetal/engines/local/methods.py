@@ -1,7 +1,7 @@
 """What is asked and told over a link, as two tables made from the interfaces.
 
-A request is the array `[id, number of the method, arguments]`; its answer `[id, 0, result]` or `[id, 1, text]`. An event is
-`[0, number of the event, arguments]`. Numbers are places in the tables; the two ends may be of different releases, so rows
+A request is its id, the number of the method, the arguments as an array; its answer the id, 0, the result, or the id, 1, a text. An
+event is 0, the number of the event, the arguments. Numbers are places in the tables; the two ends may be of different releases, so rows
 are added at the end only.
 """
 
@@ -43,15 +43,17 @@ class Call:
         decode_arguments: makes a tuple of MessagePack; raises msgspec.DecodeError, which covers wrong types.
         decode_result: makes the result.
         error: what the method raises when it cannot do its work.
+        is_about_interest: it says which channels a link wants, which the host keeps for it.
     """
 
-    __slots__ = ("decode_arguments", "decode_result", "error", "name", "number", "target")
+    __slots__ = ("decode_arguments", "decode_result", "error", "is_about_interest", "name", "number", "target")
 
     def __init__(self, number: int, target: str, method: Callable[..., Any], error: type[Exception]) -> None:
         self.number = number
         self.target = target
         self.name = method.__name__
         self.error = error
+        self.is_about_interest = self.name in ("subscribe", "unsubscribe")
         types = typing.get_type_hints(method)
         parameters = [name for name in inspect.signature(method).parameters if name != "self"]
         arguments = tuple[tuple(types[name] for name in parameters)] if parameters else tuple[()]  # type: ignore[misc]
@@ -91,5 +93,5 @@ EVENTS = _table(
 METHOD_OF = {(method.target, method.name): method for method in METHODS}
 EVENT_OF = {(event.target, event.name): event for event in EVENTS}
 
-VERSION = 1
+VERSION = 2
 """Of both tables and what they carry. Rows, and fields with defaults, may be added at the end without a new one."""

@@ -46,13 +46,15 @@ class Remote:
     def __init__(self, lost: Callable[[], None] = lambda: None) -> None:
         self.link = Link(self._receive, self._lost)
         self._on_lost = lost
-        self._events: dict[str, Any] = {}
+        self._handlers: list[Callable[..., None] | None] = [None] * len(EVENTS)
         self._pending: dict[int, Pending] = {}
         self._last_id = 0
 
     def bind(self, target: str, events: BrokerEvents | ControlEvents) -> None:
         """Tells where the events of a broker go."""
-        self._events[target] = events
+        for event in EVENTS:
+            if event.target == target:
+                self._handlers[event.number] = getattr(events, event.name)
 
     async def call(self, method: Call, *arguments: Any) -> Any:
         """Asks the host.
@@ -78,14 +80,13 @@ class Remote:
         link.send(frame(number, method.number, arguments))
         return await answer
 
-    def _receive(self, request: int, kind: int, body: msgspec.Raw) -> None:
+    def _receive(self, request: int, kind: int, body: memoryview) -> None:
         if request == EVENT_ID:
-            if not 0 <= kind < len(EVENTS):
+            if kind >= len(EVENTS):
                 raise LinkError(f"event {kind}")
-            event = EVENTS[kind]
-            events = self._events.get(event.target)
-            if events is not None:
-                getattr(events, event.name)(*event.decode_arguments(body))
+            handle = self._handlers[kind]
+            if handle is not None:
+                handle(*EVENTS[kind].decode_arguments(body))
             return
         pending = self._pending.pop(request, None)
         if pending is None:
