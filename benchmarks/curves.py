@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 380, 250  # of a plot
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 34, 28  # around what is drawn
+LEFT, RIGHT, TOP, BOTTOM = 50, 26, 34, 28  # around what is drawn
 COLORS = ("#1f6feb", "#d1242f", "#2da44e", "#8250df")
 
 
