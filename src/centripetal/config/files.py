@@ -76,6 +76,6 @@ def render(value: dict[str, Any], kind: str) -> str:
         import tomli_w
 
         return tomli_w.dumps(value)
-    import yaml
+    from .yaml_text import render_yaml
 
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return render_yaml(value)

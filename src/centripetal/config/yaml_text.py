@@ -39,6 +39,10 @@ class _Loader(_Base):  # type: ignore[misc]
         return result
 
 
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, which quotes every text that the loader here or one of YAML 1.1 would take for something else."""
+
+
 def _int(loader: Any, node: yaml.ScalarNode) -> int:
     text = node.value.replace("_", "")
     digits = text.lstrip("-+")
@@ -48,7 +52,8 @@ def _int(loader: Any, node: yaml.ScalarNode) -> int:
 
 
 for _tag, _pattern, _first in _RESOLVERS:
-    _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
 _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 
 
@@ -62,3 +67,8 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+
+
+def render_yaml(value: dict[str, Any]) -> str:
+    """Returns an object as YAML that parse_yaml() reads back as it is."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from centripetal.config import Config, ConfigError, load
@@ -240,6 +240,9 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @IN_A_FOLDER
+@example({"http_api": {"key": "0E0"}})
+@example({"http_api": {"key": "0o17"}})
+@example({"http_api": {"key": "yes"}})
 @given(
     st.fixed_dictionaries(
         {},
