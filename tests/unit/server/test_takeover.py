@@ -17,6 +17,8 @@ import websockets.asyncio.client
 from test_lifecycle import OPEN, START_SECONDS, Running
 from websockets.exceptions import ConnectionClosed
 
+from centripetal.engines.local import VERSION
+
 CLIENTS = int(os.environ.get("TAKEOVER_CLIENTS", "40"))
 DRAIN_SECONDS = 2.0
 CHANNELS = 5
@@ -210,7 +212,7 @@ def test_a_successor_that_fails_leaves_the_first_as_it_was(tmp_path: Path) -> No
         assert written["epoch"], written
         with socket.socket(socket.AF_UNIX) as intruder:  # gets the sockets and says nothing more
             intruder.connect(str(tmp_path / "takeover"))
-            intruder.sendall(b'{"version": 1, "pid": 1}\n')
+            intruder.sendall(json.dumps({"version": VERSION, "pid": 1}).encode() + b"\n")
             data, numbers, _, _ = socket.recv_fds(intruder, 65536, 16)
             assert json.loads(data)["listeners"][0]["port"] == port
             for number in numbers:
