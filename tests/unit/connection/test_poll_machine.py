@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from .poll_stage import CHANNEL, PolledBackend, PollStage, PollView
 
-KEYS = "abcde"
+KEYS = "abc"
 TEXT = "so long that a patch of it is shorter than the whole value, which is said twice " * 2
 MODES: dict[str, tuple[dict[str, bool], dict[str, Any]]] = {
     "versioned": ({}, {}),
@@ -43,6 +43,11 @@ class PollMachine(RuleBasedStateMachine):
 
         self.loop.run_until_complete(build())
         self.backend.gates = []
+        for key in KEYS:
+            self.change(key, "")
+        for delta in (True, False):
+            self.arrive(delta)
+            self.track(len(self.views) - 1, set(KEYS))
 
     def in_loop(self, function: Any) -> None:
         async def call() -> None:
@@ -142,8 +147,20 @@ class PollMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.in_loop(lambda: self.stage.wait(seconds))
 
+    @precondition(lambda self: self.views)
+    @rule(told=st.sampled_from(["right", "wrong"]))
+    def pass_an_interval(self, told: str) -> None:
+        """Values change, and the cycle that finds that is answered whole."""
+        for key in KEYS:
+            self.change(key, told)
+        for _ in range(6):
+            self.in_loop(lambda: self.stage.wait(3.4))
+            while self.backend.gates:
+                self.in_loop(self.backend.open_gate)
+
     @invariant()
     def nothing_is_refused(self) -> None:
+        assert self.backend.overlaps == 0
         for view in self.views:
             assert view.errors == [] and view.peer.pipe.closed is None
             assert set(view.losses) <= {2500}
@@ -184,4 +201,4 @@ class PollMachine(RuleBasedStateMachine):
 
 
 TestPollMachine = PollMachine.TestCase
-TestPollMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestPollMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from centripetal.fanout import keyed
 from centripetal.interfaces import HookError
 from centripetal.model import ClientError
 from centripetal.node.settings import SharedPollSettings
+from centripetal.node.slices import CLIENTS_A_SLICE
 
 from .poll_stage import CHANNEL, PolledBackend, PollStage, sign, track, untrack
 
@@ -126,6 +128,50 @@ def test_who_comes_while_a_call_is_on_its_way_is_asked_for_after_it() -> None:
         await stage.settle()
         assert second.take() == [{"key": "a", "data": 1, "version": 5}]
         assert backend.asked == [{"a": 0}, {"a": 5}, {"a": 0}]
+        await stage.node.stop()
+
+    play(scene())
+
+
+def test_a_key_that_is_tracked_anew_is_not_asked_for_twice() -> None:
+    async def scene() -> None:
+        backend = PolledBackend()
+        stage = PollStage(backend)
+        backend.set("a", 1, 5)
+        backend.gates = []
+        view = stage.subscriber()
+        view.track("a", "b")
+        await stage.settle()
+        view.untrack("a")
+        await stage.settle()
+        view.track("a")
+        await stage.settle()
+        assert len(backend.asked) == 1
+        backend.open_gate()
+        await stage.settle()
+        assert view.take() == [{"key": "a", "data": 1, "version": 5}]
+        view.untrack("a")
+        await stage.wait(10.1)
+        assert backend.asked[1:] == [{"b": 0}] and backend.overlaps == 0
+        await stage.node.stop()
+
+    play(scene())
+
+
+def test_nobody_gets_the_rest_of_an_epoch_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        stage = PollStage(publish_enabled=True)
+        views = [stage.subscriber() for _ in range(2 * CLIENTS_A_SLICE + 60)]  # who are told in slices, too
+        for view in views:
+            view.track("a")
+        await stage.settle()
+        monkeypatch.setattr(keyed, "MEMBERS_A_SLICE", 50)
+        await stage.node.polls.publish(CHANNEL, "a", b"1", 1, "")
+        await asyncio.sleep(0)
+        await stage.node.polls.publish(CHANNEL, "b", b"1", 1, "new")
+        await stage.settle()
+        assert sum(len(view.take()) for view in views) == 50
+        assert all(view.losses == [2500] for view in views)
         await stage.node.stop()
 
     play(scene())

@@ -237,12 +237,11 @@ class PolledChannel:
 
     # What it learns
 
-    def begin_answer(self, epoch: str) -> Scope:
-        """An answer, or a value that was published, is of this epoch; returns the scope in which it holds."""
+    def begin_answer(self, epoch: str) -> None:
+        """An answer, or a value that was published, is of this epoch; another one than before has all begin anew."""
         if self.rules.versioned and epoch != self.epoch:
             self.epoch = epoch
             self._lose()
-        return self.scope
 
     def take(self, item: PolledItem, trigger: str) -> None:
         """Takes what the application says of one key; keys that nobody tracks, and values without data, are left out."""

@@ -208,10 +208,9 @@ class Polls:
         """Asks the application and takes its answer."""
         counters, trigger = self._counters, call.trigger
         counters.poll_slot_wait[trigger].observe(time.perf_counter() - call.queued_at)
-        scope = channel.scope
         try:
             answer = await self._ask(channel, call)
-            if answer is not None and channel.scope is scope:  # what was asked in another epoch says nothing
+            if answer is not None:
                 await self._take(channel, answer, trigger)
         finally:
             channel.finish(call)
@@ -240,11 +239,10 @@ class Polls:
         return answer
 
     async def _take(self, channel: PolledChannel, answer: SharedPollRefreshAnswer, trigger: str) -> None:
-        scope = channel.begin_answer(answer.epoch)
+        """Takes an answer in slices; when another epoch begins meanwhile, this is cancelled with all other calls."""
+        channel.begin_answer(answer.epoch)
         started = time.perf_counter()
         for number, item in enumerate(answer.items, 1):
-            if channel.scope is not scope:
-                return  # another epoch has begun meanwhile
             channel.take(item, trigger)
             if number % ITEMS_A_LOOK == 0 and time.perf_counter() - started > SLICE_SECONDS:
                 await asyncio.sleep(0)
