@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterator
@@ -28,6 +27,7 @@ from ..protocol.commands import Command, ConnectRequest
 from ..protocol.errors import ProtocolError, UnencodableData
 from . import duties, server_side, tracking, unidirectional
 from .dispatch import dispatch
+from .ids import make_session, random_id
 from .state import ACCEPTED, CLOSED, CONNECTED, NEW
 from .subscription import Subscription
 from .unsubscribe import end_subscriptions, run_in_background
@@ -46,18 +46,6 @@ _LENGTH_ZERO = b"\0"
 
 def _discard(data: bytes) -> None:
     """Takes what is written to a connection that has ended."""
-
-
-def random_id() -> str:
-    """Returns a random UUID (version 4, RFC 9562) as text."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-
-
-def make_session(node: Node) -> str:
-    """Returns a random secret id, which begins with what tells the node among those of its group."""
-    return node.session_prefix + random_id()[len(node.session_prefix) :]
 
 
 class Client(Outbox):
@@ -386,6 +374,10 @@ class Client(Outbox):
     def refresh_by_server(self, *, expired: bool, expire_at: int, info: bytes | None) -> None:
         """Changes the connection's expiry and tells the client."""
         server_side.refresh(self, expired, expire_at, info)
+
+    def renew_presence_soon(self) -> None:
+        """Renews its presence within seconds, since it may have been lost."""
+        duties.renew_presence_soon(self)
 
     def lose_position(self, channel: str) -> None:
         """Ends a positioned subscription whose continuity is lost (2500, or 3010 for a server-side one)."""

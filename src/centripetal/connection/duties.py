@@ -26,6 +26,10 @@ from .unsubscribe import remove_presence_later, run_in_background
 if TYPE_CHECKING:
     from .client import Client
 
+RENEWAL_SECONDS = 5.0
+"""Presence that may have been lost is renewed within this time, by all connections together."""
+
+
 class Due:
     """Monotonic times of duties, 0 for none.
 
@@ -68,6 +72,14 @@ def await_connect(client: Client) -> None:
     delay = client.node.client.stale_close_delay
     if delay > 0:
         client.due.stale = client.node.clock.monotonic() + delay
+        reschedule(client)
+
+
+def renew_presence_soon(client: Client) -> None:
+    """Brings the next renewal of presence forward to a random moment of the next seconds."""
+    if client.due.presence:
+        soon = client.node.clock.monotonic() + random.uniform(0.0, RENEWAL_SECONDS)
+        client.due.presence = min(client.due.presence, soon)
         reschedule(client)
 
 

@@ -375,8 +375,10 @@ class Node:
         return 1 if self.cluster is None else self.cluster.num_nodes()
 
     def recover_from_interruption(self) -> None:
-        """The engine was out of reach: what was published meanwhile may not have come, and nodes may be unknown."""
+        """The engine was out of reach, or is another one: publications may be missed, presence gone, nodes unknown."""
         self.positions.suspect(self.hub.channels.values())
+        clients = list(self.registry.clients.values())
+        call_in_slices(self._loop.call_soon, clients, lambda client: client.renew_presence_soon())
         if self.cluster is not None:
             self.cluster.greet()
 

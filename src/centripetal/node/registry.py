@@ -43,6 +43,9 @@ class Session(Protocol):
     def disconnect(self, disconnect: Disconnect) -> None:
         """Ends the connection."""
 
+    def renew_presence_soon(self) -> None:
+        """Renews its presence within seconds, since it may have been lost."""
+
     def lose_position(self, channel: str) -> None:
         """Ends a positioned subscription whose continuity is lost (2500, or 3010 for a server-side one)."""
 

@@ -217,6 +217,10 @@ def publish_somewhere(server: Running, data: int) -> None:
             time.sleep(0.05)
 
 
+def count_present(server: Running) -> int:
+    return int(server.ask("POST", "/api/presence_stats", {"channel": "c"})[1]["result"]["num_clients"])
+
+
 def publish_again(server: Running, data: int) -> dict[str, Any]:
     """Publishes, again if it was on its way to an engine that died."""
     while True:
@@ -244,6 +248,7 @@ def test_workers_go_on_with_a_new_engine_and_clients_learn_that_the_old_streams_
             await asyncio.to_thread(publish_again, server, 2)
             for client in clients:
                 await eventually(lambda client=client: client.data[-1:] == [2], "and go on")
+            await eventually(lambda: count_present(server) == 6, "and are present again")
 
     asyncio.run(scene())
 
