@@ -17,12 +17,11 @@ import structlog
 from ..interfaces.request import HttpResponse
 from ..node.eager import run_eagerly
 from .addresses import remote_address
+from .answering import Answering
 from .bodies import BadBody, ChunkedBody, SizedBody
-from .deadlines import Expiring
 from .endpoints import HttpEndpoint, OpenResponse, UpgradeEndpoint
 from .fallback import FallbackProtocol
 from .heads import CHUNKED, BadHead, Head, KnownHead
-from .lingering import LingeringConnection
 from .responses import CONTINUE, plain, response_of
 
 if TYPE_CHECKING:
@@ -34,37 +33,24 @@ _SLICE_SECONDS = 0.005
 _NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(Answering):
     """The protocol of a fresh connection.
 
     Args:
         listener: whose routes and limits it serves by.
     """
 
-    __slots__ = (
-        "_admitted", "_body", "_busy", "_closing", "_endpoint", "_eof", "_handed_over", "_head", "_known", "_lingers",
-        "_listener", "_out", "_reading_paused", "_transport", "_unread", "_writing_paused", "bucket", "deadline",
-    )  # fmt: skip
+    __slots__ = ("_admitted", "_body", "_endpoint", "_handed_over", "_head", "_known", "_unread")
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._transport: asyncio.Transport | None = None
+        super().__init__(listener)
         self._unread = b""
         self._head: Head | None = None  # of the request whose body is being read
         self._endpoint: HttpEndpoint | None = None
         self._body: SizedBody | ChunkedBody | None = None
         self._known: KnownHead | None = None  # of the request before, if it may come again
-        self._out: list[bytes] = []
         self._admitted = False  # the next request has passed the gate
-        self._busy = False  # a request is being answered, or waits at the gate
-        self._handed_over = False  # ... by the fallback application
-        self._closing = False  # no further request is served
-        self._lingers = False  # ... but input is still read and dropped
-        self._reading_paused = False
-        self._writing_paused = False
-        self._eof = False
-        self.deadline = 0.0
-        self.bucket: set[Expiring] | None = None
+        self._handed_over = False  # the fallback application answers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -81,9 +67,6 @@ class HttpConnection(asyncio.Protocol):
         # A client may close its side after the request; the response still goes out.
         self._eof = True
         return self._busy
-
-    def pause_writing(self) -> None:
-        self._writing_paused = True
 
     def resume_writing(self) -> None:
         self._writing_paused = False
@@ -124,11 +107,6 @@ class HttpConnection(asyncio.Protocol):
         self._closing = True
         if not self._busy and self._transport is not None:
             self._transport.close()
-
-    def abort(self) -> None:
-        """Ends the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def body_read(self) -> None:
         """The fallback application has the whole body; it may take its time for the response."""
@@ -339,18 +317,6 @@ class HttpConnection(asyncio.Protocol):
             response = plain(500)
         self._send(head, response)
 
-    def _give_away(self, protocol: asyncio.Protocol) -> None:
-        """Makes another protocol the connection's for good."""
-        transport = self._transport
-        assert transport is not None
-        self._resume_reading()
-        self._forget()
-        transport.set_protocol(protocol)
-        if self._writing_paused:
-            protocol.pause_writing()
-        if self._eof and not protocol.eof_received():
-            transport.close()
-
     def _wait(self, head: Head, task: asyncio.Task[HttpResponse]) -> None:
         self._busy = True
 
@@ -375,50 +341,12 @@ class HttpConnection(asyncio.Protocol):
         self._send(head, response)
         return position + length
 
-    def _send(self, head: Head, response: HttpResponse) -> None:
-        request = head.request
-        close = not head.keep_alive or self._listener.draining or self._closing
-        try:
-            data = self._listener.writer.encode(
-                response, close=close, http_10=request.http_version == "1.0", without_body=request.method == "HEAD"
-            )
-        except ValueError:
-            _log.exception("http_response_invalid", method=request.method)
-            close, data = True, self._listener.writer.encode(plain(500), close=True)
-        self._out.append(data)
-        self._closing = self._closing or close
-
     def _refuse(self, status: int) -> None:
         """Answers what cannot be read on, and closes."""
         self._head = self._endpoint = self._body = None
         self._out.append(self._listener.writer.encode(plain(status), close=True))
         self._closing = self._lingers = True
         self._flush()
-
-    def _flush(self) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        if self._out:
-            transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
-            self._out.clear()
-        if self._closing and not self._busy:
-            if not self._lingers or self._eof or transport.is_closing():
-                transport.close()
-            else:
-                self._give_away(LingeringConnection(self._listener, transport))
-
-    def _pause_reading(self) -> None:
-        if not self._reading_paused and self._transport is not None:
-            self._reading_paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        transport = self._transport
-        if self._reading_paused and transport is not None:
-            self._reading_paused = False
-            if not transport.is_closing():
-                transport.resume_reading()
 
     def _hand_over(self, head: Head, data: bytes, start: int, position: int) -> int:
         """Gives the connection to the fallback application for one request."""
@@ -436,8 +364,3 @@ class HttpConnection(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.begin(transport, data[start:position], data[position:])
         return len(data)
-
-    def _forget(self) -> None:
-        self._transport = None
-        self._listener.connections.discard(self)
-        self._listener.deadlines.forget(self)
