@@ -1,7 +1,7 @@
-"""Listening sockets, and how connections over TLS are taken from them.
+"""Listening sockets, and how connections are taken from them.
 
-A TLS handshake costs a hundred times what a connection costs without: thousands of them at once must not be begun in one
-turn of the loop. So these connections are accepted as the gate allows; the others wait in the kernel's queue.
+Thousands that come at once must not be accepted in one turn of the loop, least of all over TLS, where a handshake costs a
+hundred times what a connection costs. So they are accepted as the gate allows; the others wait in the kernel's queue.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -80,7 +80,7 @@ class Listener:
         self.loop: asyncio.AbstractEventLoop
         self.deadlines: Deadlines
         self._sockets: list[socket.socket] = []
-        self._closers: list[Callable[[], None]] = []
+        self._acceptors: list[Acceptor] = []
 
     async def start(
         self,
@@ -114,13 +114,12 @@ class Listener:
         self._sockets = list(sockets or bind(host, port, reuse_port=reuse_port))
         for sock in self._sockets:
             sock.listen(backlog)
-            if tls is None:
-                server = await self.loop.create_server(self.protocol, sock=sock, backlog=backlog)
-                self._closers.append(server.close)
-            else:
-                self._closers.append(Acceptor(sock, self.gate, partial(self._shake_hands, tls)).close)
+            self._acceptors.append(Acceptor(sock, self.gate, partial(self._welcome, tls)))
 
-    async def _shake_hands(self, tls: ssl.SSLContext, connection: socket.socket) -> None:
+    async def _welcome(self, tls: ssl.SSLContext | None, connection: socket.socket) -> None:
+        if tls is None:
+            await self.loop.connect_accepted_socket(self.protocol, connection)
+            return
         await self.loop.connect_accepted_socket(
             self.protocol,
             connection,
@@ -163,9 +162,8 @@ class Listener:
     def stop_accepting(self) -> None:
         """Closes the port. Connections close after their next response, so that no request is lost on its way."""
         self.draining = True
-        for close in self._closers:
-            close()
-        self._closers.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for connection in list(self.connections):
             connection.drain()
 
