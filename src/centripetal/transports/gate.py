@@ -18,8 +18,8 @@ LONG_TURN_SECONDS = 0.04
 SHORT_TURN_SECONDS = 0.02
 """Below this, a quarter more."""
 
-FEWEST, FIRST, MOST = 16, 32, 256
-"""Newcomers per turn."""
+FEWEST, FIRST, MOST = 16, 32, 64
+"""Newcomers per turn. More at once would have their commands come together, too, later and past the gate."""
 
 PATIENCE_SECONDS = 1.0
 """A newcomer who has waited for so long is turned away; its own backoff spreads it better than our queue."""
