@@ -237,6 +237,36 @@ def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_le
     in_house(test)
 
 
+def test_newcomers_wait_at_the_gate_until_they_are_let_in_or_turned_away() -> None:
+    async def test(house: House) -> None:
+        waiting: list[Any] = []
+
+        class ClosedGate:
+            def enter(self, newcomer: Any) -> bool:
+                waiting.append(newcomer)
+                return False
+
+        house.listener.gate = ClosedGate()  # type: ignore[assignment]
+        house.listener.routes.newcomers = frozenset({b"/echo"})
+        first, second, other = await house.connect(), await house.connect(), await house.connect()
+        for count, client in enumerate((first, second), 1):
+            client.send(get("/echo"))
+            async with asyncio.timeout(5):
+                while len(waiting) < count:
+                    await asyncio.sleep(0)
+        other.send(get("/api/now"))  # whoever begins no connection of a client does not wait
+        assert (await other.response())[0] == 200
+        assert [request.path for request in house.echo.requests] == ["/api/now"]
+        waiting[0].let_in()
+        assert (await first.response())[0] == 200
+        waiting[1].turn_away()
+        status, headers, body = await second.response()
+        assert (status, headers["connection"], body) == (503, "close", b"")
+        assert await second.end() == b""
+
+    in_house(test)
+
+
 def test_a_client_that_leaves_costs_nothing() -> None:
     async def test(house: House) -> None:
         client = await house.connect()
