@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -17,21 +17,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from ..config import Config, LoadedConfig
-from ..engines.local import Host, Post
-from ..interfaces import SystemClock
 from ..transports.acceptor import bind
 from .build import remove_pid_file, write_pid_file
-from .engine import memory_engine
+from .engine_process import GRACE_SECONDS, SOCKET, STOP_ENGINE, run_engine
 from .shared_counts import SharedCounts
 
 YOUNG_SECONDS = 1.0
 """A process that ends so soon is started anew only after a pause of as long."""
-
-STOP_SECONDS = 5.0
-"""Processes that have not ended so long after `shutdown.timeout` are killed."""
-
-SOCKET = "engine"
-STOP_ENGINE = signal.SIGUSR1
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
@@ -100,7 +92,8 @@ class Supervisor:
         path = os.path.join(self._folder, SOCKET)
         self._counts = SharedCounts(count)
         group = str(uuid.uuid4())
-        self._engine = Child("engine", lambda: run_engine(config, path))
+        self._pid = os.getpid()
+        self._engine = Child("engine", lambda: run_engine(config, path, self._pid))
         self._workers = [
             Child(f"worker {number}", lambda number=number: run_worker(Worker(number, group, path, self._counts)))  # type: ignore[misc]
             for number in range(count)
@@ -111,11 +104,11 @@ class Supervisor:
     def run(self) -> int:
         """Runs until a signal ends it; returns the exit code."""
         config = self._config
-        self._check_ports()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        if config.pid_file:
-            write_pid_file(config.pid_file)
         try:
+            self._check_ports()
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            if config.pid_file:
+                write_pid_file(config.pid_file)
             for child in (self._engine, *self._workers):
                 self._start(child)
             while any(child.pid for child in self._workers):
@@ -167,15 +160,21 @@ class Supervisor:
         code = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            _die_with_parent(STOP_ENGINE if child is self._engine else signal.SIGTERM)
+            _die_with_parent(self._pid, STOP_ENGINE if child is self._engine else signal.SIGTERM)
             code = child.run()
         except BaseException:
             logger.exception("process_failed", process=child.name)
         finally:
+            self._clean_up_after_supervisor(child)
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(code)
+
+    def _clean_up_after_supervisor(self, child: Child) -> None:
+        """Removes the folder, if this process is the last that needs it and the supervisor cannot do it any more."""
+        if os.getppid() != self._pid and (child is self._engine or not _is_served(os.path.join(self._folder, SOCKET))):
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _reap(self) -> None:
         while True:
@@ -216,60 +215,29 @@ class Supervisor:
     def _end(self, child: Child) -> None:
         """Stops the engine, after the workers."""
         self._signal([child], STOP_ENGINE)
-        until = time.monotonic() + STOP_SECONDS
+        until = time.monotonic() + GRACE_SECONDS
         while child.pid and time.monotonic() < until:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
             self._reap()
         self._signal([child], signal.SIGKILL)
 
 
-def run_engine(config: Config, path: str) -> int:
-    """Keeps the engine for the workers until SIGUSR1; returns the exit code."""
-
-    async def serve() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        engine, post = memory_engine(config, SystemClock()), Post()
-        host = Host(
-            {
-                "broker": engine.broker,
-                "presence": engine.presence,
-                "map_broker": engine.map_broker,
-                "controller": post,
-            }
-        )
-        engine.broker.bind(host.events["broker"])
-        engine.map_broker.bind(host.events["map_broker"])
-        post.bind(host.events["controller"])
-        parts = (engine.broker, engine.presence, engine.map_broker)
-        for part in parts:
-            await part.start()
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(STOP_ENGINE, stop.set)
-        # Those that go to all processes at once are for the workers, which need the engine until they have ended.
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        await loop.create_unix_server(host.welcome, path)
-        os.chmod(path, 0o600)
-        logger.info("engine_started", pid=os.getpid())
-        await stop.wait()
-        for part in parts:
-            await part.stop()
-
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(serve())
-    else:
-        uvloop.run(serve())
-    return 0
-
-
-def _die_with_parent(number: int) -> None:
+def _die_with_parent(parent: int, number: int) -> None:
     """Has the kernel end this process when the supervisor is gone (Linux)."""
     if sys.platform == "linux":
         import ctypes
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)
+        if os.getppid() != parent:  # it went before the kernel knew
+            os.kill(os.getpid(), number)
+
+
+def _is_served(path: str) -> bool:
+    """Whether there is a process behind a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True

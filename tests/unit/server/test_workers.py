@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -37,7 +38,15 @@ CONFIG = OPEN | {
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Running]:
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where servers put their temporary files; paths of Unix sockets must be short."""
+    with tempfile.TemporaryDirectory(prefix="ct") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def server(tmp_path: Path, folder: Path) -> Iterator[Running]:
     running = Running(tmp_path, CONFIG)
     server = {"address": "127.0.0.1", "port": running.port}
     assert json.loads(running.path.read_text())["http_server"] == server
@@ -272,27 +281,58 @@ def test_an_engine_that_does_not_answer_is_noticed_and_found_again(server: Runni
     asyncio.run(scene())
 
 
-def test_sigterm_ends_all_of_them(server: Running) -> None:
+def test_sigterm_ends_all_of_them(server: Running, folder: Path) -> None:
     processes = children(server)
+    assert os.listdir(folder)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0
     for pid in processes.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+    assert os.listdir(folder) == []
 
 
-def test_a_supervisor_that_is_killed_leaves_nobody_behind(server: Running) -> None:
-    processes = children(server)
-    server.process.kill()
-    server.process.wait()
-    limit = time.monotonic() + START_SECONDS
-    for pid in processes.values():
-        while os.path.exists(f"/proc/{pid}"):
-            assert time.monotonic() < limit
-            time.sleep(0.05)
+def all_gone(processes: dict[str, int]) -> bool:
+    return not any(os.path.exists(f"/proc/{pid}") for pid in processes.values())
 
 
-def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
+def test_a_supervisor_that_is_killed_leaves_nothing_behind(server: Running, folder: Path) -> None:
+    async def scene() -> None:
+        processes = children(server)
+        sockets = [
+            await websockets.asyncio.client.connect(f"ws://127.0.0.1:{server.port}/connection/websocket") for _ in range(6)
+        ]
+        for socket in sockets:
+            await socket.send('{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"c"}}')
+        for socket in sockets:
+            async for text in socket:
+                if '"subscribe"' in str(text):
+                    break
+        server.process.kill()
+        for socket in sockets:
+            await asyncio.wait_for(socket.wait_closed(), START_SECONDS)
+            assert socket.close_code == 3001
+        await eventually(lambda: all_gone(processes), "all processes end")
+        assert os.listdir(folder) == []
+        # What they held was still there when they said goodbye.
+        assert "engine_lost" not in server.log_path.read_text()
+
+    asyncio.run(scene())
+
+
+def test_without_supervisor_and_engine_the_workers_clean_up(server: Running, folder: Path) -> None:
+    async def scene() -> None:
+        processes = children(server)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        os.kill(processes["engine"], signal.SIGKILL)
+        server.process.kill()
+        await eventually(lambda: all_gone(processes), "all processes end")
+        assert os.listdir(folder) == []
+
+    asyncio.run(scene())
+
+
+def test_a_port_in_use_ends_the_start(tmp_path: Path, folder: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
@@ -303,6 +343,7 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path) -> None:
         late = Running(second, config)
         assert late.process.wait(20) == 1
         assert "cannot listen" in late.log_path.read_text()
+        assert os.listdir(folder) == []
     finally:
         holder.process.kill()
         holder.process.wait()

@@ -3,6 +3,7 @@
 from .engine import LocalEngine
 from .heir import Heir, HeirError
 from .host import Host
+from .link import Link
 from .methods import VERSION
 from .post import Post
 from .remote import LocalBroker, LocalController, LocalMapBroker, LocalPresenceManager, Remote
@@ -13,6 +14,7 @@ __all__ = [
     "Heir",
     "HeirError",
     "Host",
+    "Link",
     "LocalBroker",
     "LocalController",
     "LocalEngine",
