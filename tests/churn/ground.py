@@ -60,6 +60,7 @@ class Sight:
         uncollected: objects by type, garbage included.
         collected: objects by type without garbage.
         blocks: pieces of memory that Python has in use without garbage, for objects of any kind.
+        bytes: memory that `malloc` has given out, for larger objects and what libraries in C keep.
         resident_bytes: memory of the process.
         open_files: of the process.
     """
@@ -68,6 +69,7 @@ class Sight:
     uncollected: Mapping[str, int]
     collected: Mapping[str, int]
     blocks: int
+    bytes: int
     resident_bytes: int
     open_files: int
 
@@ -137,10 +139,16 @@ OWN = ("centripetal.", "uvloop.", "asyncio.", "_asyncio.", "_ssl.", "ssl.", "bui
 OWN_TOLERANCE = 2
 """The connection that asks is one itself."""
 
+TIMERS = 8
+"""What the server has one of, whatever the number of connections: each runs only while it has something to wait for."""
+
 REMEMBERED = {
+    "uvloop.loop.TimerHandle": TIMERS,
+    "uvloop.loop.UVTimer": TIMERS,
     "centripetal.transports.heads.Head": HEADS_REMEMBERED,
     "centripetal.interfaces.request.HttpRequest": HEADS_REMEMBERED,
 }
+"""So many objects there may be, even if there were fewer before."""
 
 TOLERANCE = 100
 """Objects of any type that may come and go; one kept by each connection of one manner would be more."""
