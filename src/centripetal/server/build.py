@@ -13,6 +13,8 @@ from ..auth import JwtVerifier, KeySets
 from ..config import Config
 from ..interfaces import Clock, SystemClock
 from ..node.node import Node
+from ..node.polls.polls import CONCURRENCY
+from ..node.settings import SharedPollSettings
 from .engine import Engine, WorkerEngine, memory_engine
 
 
@@ -36,13 +38,22 @@ def token_verifier(config: Config, clock: Clock, key_sets: KeySets | None) -> Jw
     )
 
 
-def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine | None = None) -> Node:
+def share_of_polls(config: Config, workers: int) -> SharedPollSettings:
+    """Returns the settings of shared polls for one of several workers: each may make an equal share of the calls."""
+    limit = max((config.shared_poll.concurrency_limit or CONCURRENCY) // workers, 1)
+    return msgspec.structs.replace(config.shared_poll, concurrency_limit=limit)
+
+
+def build_node(
+    config: Config, key_sets: KeySets | None = None, engine: Engine | None = None, workers: int = 1
+) -> Node:
     """Returns a node with the engine that the configuration asks for. Needs a running event loop.
 
     Args:
         config: the configuration.
         key_sets: fetches the keys of tokens; needed if an endpoint for them is set.
         engine: to use instead of a new one.
+        workers: how many nodes share the work of this server.
 
     Raises:
         TokenSettingsError: a token option cannot be used.
@@ -58,7 +69,7 @@ def build_node(config: Config, key_sets: KeySets | None = None, engine: Engine |
         client=config.client,
         channel=config.channel,
         rpc=config.rpc,
-        shared_poll=config.shared_poll,
+        shared_poll=share_of_polls(config, workers),
         node=msgspec.structs.replace(config.node, name=name),
         tokens=token_verifier(config, clock, key_sets),
         clock=clock,

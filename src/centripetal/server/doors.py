@@ -18,6 +18,7 @@ from ..transports.fallback import AsgiApp
 from ..transports.listener import Listener
 from .group_metrics import collect_metrics
 from .pages import application, external_routes, internal_routes
+from .shared_counts import SharedCounts
 from .transports import admission_of, transport_routes
 
 
@@ -59,7 +60,7 @@ def share(
     config: Config,
     node: Node,
     extra_routes: Sequence[BaseRoute] = (),
-    num_clients: Callable[[], int] | None = None,
+    counts: SharedCounts | None = None,
 ) -> Shared:
     """Makes what the listeners of a node have in common.
 
@@ -67,12 +68,12 @@ def share(
         config: the configuration.
         node: behind them.
         extra_routes: further pages of the external listener.
-        num_clients: how many clients `client.connection_limit` counts; None for the node's.
+        counts: what limits of connections count, if the node is one of several workers.
     """
     metrics = MetricsCollector(node, config.prometheus, num_nodes=node.num_nodes)
     interval = IntervalMetrics(metrics, node.node_info, node.clock, config.node.info_metrics_aggregate_interval)
     node.ticker.every_second.append(interval.check)
-    return Shared(node, admission_of(config, node, num_clients), collect_metrics(node, metrics), extra_routes)
+    return Shared(node, admission_of(config, node, counts), collect_metrics(node, metrics), extra_routes)
 
 
 def build_doors(config: Config, shared: Shared) -> list[Door]:

@@ -14,27 +14,26 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
-import msgspec
 import structlog
 from starlette.routing import BaseRoute
 
 from .. import __version__
 from ..auth import KeySets, TokenSettings, TokenSettingsError, unsafe_endpoints, weak_keys
 from ..config import ConfigError, LoadedConfig, validate
-from ..config.changes import merge
 from ..config.unbuilt import refuse_unbuilt
 from ..interfaces import SystemClock
 from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
 from ..outbound import HttpClient
 from ..proxies.table import ProxyTable
-from .build import build_node, remove_pid_file, token_verifier, write_pid_file
+from .build import build_node, remove_pid_file, share_of_polls, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
 from .farewell import disconnect_clients
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
 from .quic_doors import QuicDoor, build_quic_doors
+from .reloading import read_again
 from .takeover import Predecessor, Successor
 from .tls import ServerTls
 from .transports import gate_of
@@ -75,7 +74,7 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
         refuse_unbuilt(config)
         if number_of_workers(config) == 1:
             return _run(Server(loaded, reload, extra_routes))
-        return Supervisor(loaded, lambda worker: _run(Server(loaded, reload, extra_routes, worker))).run()
+        return Supervisor(loaded, reload, lambda now, worker: _run(Server(now, reload, extra_routes, worker))).run()
     except (ConfigError, TokenSettingsError) as error:
         logger.critical("config_refused", error=str(error))
         return 1
@@ -119,6 +118,7 @@ class Server:
         worker: Worker | None = None,
     ) -> None:
         self._worker = worker
+        self._num_workers = 1 if worker is None else number_of_workers(loaded.config)
         self._engine: Engine | None = None
         self._loaded = loaded
         self._reload = reload
@@ -140,7 +140,7 @@ class Server:
         self._engine = engine
         if config.http_server.takeover_socket:
             predecessor = await Predecessor.meet(config.http_server.takeover_socket)
-        self.node = build_node(config, self._key_sets, engine)
+        self.node = build_node(config, self._key_sets, engine, self._num_workers)
         self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
         if isinstance(engine, WorkerEngine) and self._worker is not None:
             engine.interrupted = self.node.recover_from_interruption
@@ -150,7 +150,7 @@ class Server:
             config,
             self.node,
             self._extra_routes(self.node) if self._extra_routes else (),
-            self._worker.counts.total if self._worker is not None else None,
+            self._worker.counts if self._worker is not None else None,
         )
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
@@ -161,6 +161,7 @@ class Server:
             await predecessor.inherit(engine)
         await self.node.start()
         await self.tls.start()
+        self._heed_signals()  # before anybody is told that the server is there
         gate = gate_of(self.node)
         for door in self.doors:
             sockets = predecessor.sockets_of(door) if predecessor is not None else ()
@@ -182,15 +183,17 @@ class Server:
             path = config.http_server.takeover_socket
             self._successor = Successor(path, self.doors, engine, self._stop.set)
             self._successor.wait()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS, 50, 100)
         await self._stop.wait()
         return await self._shut_down()
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
 
     async def _choose_engine(self) -> Engine | None:
         """Returns the engine, if it is not the node's alone."""
@@ -232,10 +235,8 @@ class Server:
         Connections stay. Those that exist keep what their transport agreed on with them.
         """
         try:
-            loaded = self._reload()
-            validate(loaded.config)
-            refuse_unbuilt(loaded.config)
-            config, applied, waiting = merge(self._loaded.config, loaded.config)
+            loaded, applied, waiting = read_again(self._loaded.config, self._reload)
+            config = loaded.config
             tokens = token_verifier(config, self.node.clock, self._key_sets)
             services = served(config, self._shared)
             hooks = build_hooks(config, self._http, self.node.counters, self.node.clock, self._hooks)
@@ -243,7 +244,7 @@ class Server:
         except (ConfigError, TokenSettingsError, OSError) as error:
             logger.error("reload_refused", error=str(error))
             return
-        self.node.reconfigure(config.client, config.channel, config.rpc, tokens, config.shared_poll)
+        self.node.reconfigure(config.client, config.channel, config.rpc, tokens, share_of_polls(config, self._num_workers))
         self._swap_hooks(hooks)
         self._shared.admission.reconfigure(config.client.connection_limit, config.client.connection_rate_limit)
         for door, (routes, app) in zip(self.doors, services, strict=True):
@@ -253,7 +254,7 @@ class Server:
         for quic_door in self.quic_doors:
             quic_door.reconfigure(config)
         self.tls.reload(config)
-        self._loaded = msgspec.structs.replace(loaded, config=config)
+        self._loaded = loaded
         self._tell_weaknesses()
         if waiting:
             logger.warning("reload_incomplete", reason="these options change at a restart only", options=waiting)

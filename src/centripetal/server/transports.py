@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from ..config import Config
 from ..connection import Client
@@ -26,6 +25,7 @@ from ..transports.streams import StreamEndpoint
 from ..transports.unidirectional import UniWebSocketEndpoint
 from ..transports.websocket import WebSocketEndpoint
 from .pages import path_of
+from .shared_counts import SharedCounts
 
 
 def transport_routes(config: Config, node: Node, admission: Admission) -> dict[str, HttpEndpoint | UpgradeEndpoint]:
@@ -75,8 +75,14 @@ def transport_routes(config: Config, node: Node, admission: Admission) -> dict[s
     return routes
 
 
-def admission_of(config: Config, node: Node, num_clients: Callable[[], int] | None = None) -> Admission:
-    """Returns what counts newcomers; one for all ways in, since limit and rate are the node's."""
+def admission_of(config: Config, node: Node, counts: SharedCounts | None = None) -> Admission:
+    """Returns what counts newcomers; one for all ways in, since limit and rate are the server's.
+
+    Args:
+        config: the limits.
+        node: whose clients count, unless several workers count theirs together.
+        counts: of all workers.
+    """
     client, counters = config.client, node.counters
 
     def count_refusal() -> None:
@@ -84,10 +90,11 @@ def admission_of(config: Config, node: Node, num_clients: Callable[[], int] | No
 
     return Admission(
         node.clock,
-        num_clients or (lambda: node.num_clients),
+        counts.total if counts is not None else (lambda: node.num_clients),
         client.connection_limit,
         client.connection_rate_limit,
         count_refusal,
+        counts.bucket if counts is not None else None,
     )
 
 

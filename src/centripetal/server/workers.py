@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ..config import Config, LoadedConfig
+from ..config import Config, ConfigError, LoadedConfig
 from ..transports.acceptor import bind
 from .build import remove_pid_file, write_pid_file
 from .engine_process import GRACE_SECONDS, SOCKET, STOP_ENGINE, run_engine
+from .reloading import read_again
 from .shared_counts import SharedCounts
 
 YOUNG_SECONDS = 1.0
@@ -82,28 +83,36 @@ class Supervisor:
 
     Args:
         loaded: the configuration.
-        run_worker: runs a worker until a signal ends it; returns the exit code.
+        reload: reads it again, at SIGHUP.
+        run_worker: runs a worker with a configuration until a signal ends it; returns the exit code.
     """
 
-    def __init__(self, loaded: LoadedConfig, run_worker: Callable[[Worker], int]) -> None:
-        config = self._config = loaded.config
-        count = number_of_workers(config)
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        reload: Callable[[], LoadedConfig],
+        run_worker: Callable[[LoadedConfig, Worker], int],
+    ) -> None:
+        self._loaded = loaded
+        self._reload = reload
+        self._run_worker = run_worker
+        count = number_of_workers(loaded.config)
         self._folder = tempfile.mkdtemp(prefix="centripetal-")
         path = os.path.join(self._folder, SOCKET)
         self._counts = SharedCounts(count)
         group = str(uuid.uuid4())
         self._pid = os.getpid()
-        self._engine = Child("engine", lambda: run_engine(config, path, self._pid))
-        self._workers = [
-            Child(f"worker {number}", lambda number=number: run_worker(Worker(number, group, path, self._counts)))  # type: ignore[misc]
-            for number in range(count)
-        ]
+        self._engine = Child("engine", lambda: run_engine(self._loaded.config, path, self._pid))
+        self._workers = [self._make(Worker(number, group, path, self._counts)) for number in range(count)]
         self._stopping = False
         self._failed = 0
 
+    def _make(self, worker: Worker) -> Child:
+        return Child(f"worker {worker.number}", lambda: self._run_worker(self._loaded, worker))
+
     def run(self) -> int:
         """Runs until a signal ends it; returns the exit code."""
-        config = self._config
+        config = self._loaded.config
         try:
             self._check_ports()
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -122,7 +131,7 @@ class Supervisor:
 
     def _check_ports(self) -> None:
         """Raises OSError if another server has a port; the workers share theirs, so they would not notice."""
-        server = self._config.http_server
+        server = self._loaded.config.http_server
         for address, port in {(server.address, server.port), server.internal_place}:
             for sock in bind(address, port):
                 sock.close()
@@ -135,6 +144,7 @@ class Supervisor:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._stop()
         elif number == signal.SIGHUP:
+            self._read_again()
             self._signal(self._workers, signal.SIGHUP)
         self._reap()
         if self._stopping:
@@ -142,6 +152,14 @@ class Supervisor:
         for child in self._all():
             if not child.pid and self._delay(child) <= 0:
                 self._start(child)
+
+    def _read_again(self) -> None:
+        """Has processes that are started from now on begin with what the others are about to apply."""
+        try:
+            loaded, _, _ = read_again(self._loaded.config, self._reload)
+        except (ConfigError, OSError):
+            return  # each worker says why
+        self._loaded = loaded
 
     def _all(self) -> list[Child]:
         return [self._engine, *self._workers]

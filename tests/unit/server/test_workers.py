@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import websockets.asyncio.client
 from test_lifecycle import OPEN, START_SECONDS, Running
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 CONFIG = OPEN | {
     "workers": "3",
@@ -277,6 +277,50 @@ def test_an_engine_that_does_not_answer_is_noticed_and_found_again(server: Runni
             for client in clients:
                 # The publication that was refused was on its way already when the engine stopped.
                 await eventually(lambda client=client: client.data in ([0, -1, 1], [0, 1]), "nothing is lost")
+
+    asyncio.run(scene())
+
+
+async def come(server: Running, count: int) -> int:
+    """Returns how many of so many connections are let in; they stay."""
+
+    async def enter() -> bool:
+        try:
+            await websockets.asyncio.client.connect(f"ws://127.0.0.1:{server.port}/connection/websocket")
+        except InvalidStatus as refusal:
+            assert refusal.response.status_code == 503
+            return False
+        return True
+
+    return sum(await asyncio.gather(*(enter() for _ in range(count))))
+
+
+def test_the_connection_rate_is_that_of_all_workers_together(tmp_path: Path, folder: Path) -> None:
+    async def scene() -> None:
+        def config(rate: int) -> dict[str, Any]:
+            return CONFIG | {"workers": "2", "client": OPEN["client"] | {"connection_rate_limit": rate}}
+
+        server = Running(tmp_path, config(10))
+        address = {"http_server": {"address": "127.0.0.1", "port": server.port}}
+        try:
+            server.wait_for_times('"listening"', 2)
+            started = time.monotonic()
+            let_in = await come(server, 40)
+            assert 10 <= let_in <= 10 + (time.monotonic() - started)
+            server.write(config(14) | address)
+            started = time.monotonic()
+            server.process.send_signal(signal.SIGHUP)
+            await asyncio.to_thread(server.wait_for_times, '"reloaded"', 2)
+            let_in = await come(server, 40)
+            assert 14 <= let_in <= 14 + (time.monotonic() - started)
+            # A worker that is started anew has the new rate too, and no burst of its own.
+            started = time.monotonic()
+            os.kill(children(server)["worker 0"], signal.SIGKILL)
+            await asyncio.to_thread(server.wait_for_times, '"listening"', 3)
+            assert await come(server, 40) <= 1 + (time.monotonic() - started)
+        finally:
+            server.process.kill()
+            server.process.wait()
 
     asyncio.run(scene())
 
