@@ -14,7 +14,7 @@ import msgspec
 
 from centripetal.auth.compact import HeaderReader, split_token
 from centripetal.auth.issue import sign_connection_token
-from centripetal.auth.key_set import KeySetInvalid, parse_key_set
+from centripetal.auth.key_set import KeySetInvalid, parse_key_set, split_key_set
 from centripetal.auth.settings import TokenSettings
 from centripetal.auth.verifier import JwtVerifier
 from centripetal.connection import Client
@@ -294,6 +294,8 @@ def _feed_key_set(data: bytes, chance: random.Random) -> None:
     for checks in parse_key_set(data).values():
         for check in checks.values():
             assert not check(split_token(SIGNED, HeaderReader())), "a signature of zeros is right"
+    for kid, part in split_key_set(data).items():
+        assert list(parse_key_set(part)) == [kid], "a part of a set has another key"
 
 
 def make_targets() -> list[Target]:

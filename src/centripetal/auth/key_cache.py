@@ -8,10 +8,11 @@ often the endpoint is asked, whatever the number of ids that somebody makes up. 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Generic, NamedTuple, TypeVar
 
 from ..interfaces import Clock
-from .key_set import MAX_KEYS, MAX_KID_CHARACTERS, Checks
+from .key_set import MAX_KEYS, MAX_KID_CHARACTERS
 
 FRESH_SECONDS = 3600.0
 USABLE_SECONDS = 86_400.0
@@ -22,16 +23,24 @@ FETCHES_AT_ONCE = 10
 FETCHES_PER_MINUTE = 10.0
 
 
-class Found(NamedTuple):
+Key = TypeVar("Key")
+
+
+class Found(NamedTuple, Generic[Key]):
     """A key that is known.
 
     Attributes:
-        checks: by algorithm.
-        fresh: whether it need not be looked up again.
+        key: what is kept of it.
+        age_seconds: since the endpoint was last heard to have it.
     """
 
-    checks: Checks
-    fresh: bool
+    key: Key
+    age_seconds: float
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it need not be looked up again."""
+        return self.age_seconds < FRESH_SECONDS
 
 
 class FetchBudget:
@@ -59,32 +68,32 @@ class FetchBudget:
         return True
 
 
-class KeyCache:
+class KeyCache(Generic[Key]):
     """The keys of one endpoint."""
 
     __slots__ = ("_clock", "_keys", "_missing")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._keys: dict[str, tuple[Checks, float]] = {}
+        self._keys: dict[str, tuple[Key, float]] = {}
         self._missing: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def find(self, kid: str) -> Found | None:
+    def find(self, kid: str) -> Found[Key] | None:
         """Returns a key, fresh or not; None if it is not known or too old."""
         entry = self._keys.get(kid)
         if entry is None:
             return None
-        checks, seen_at = entry
+        key, seen_at = entry
         age = self._clock.monotonic() - seen_at
         if age >= USABLE_SECONDS:
             del self._keys[kid]
             return None
-        return Found(checks, age < FRESH_SECONDS)
+        return Found(key, age)
 
-    def store(self, keys: dict[str, Checks]) -> None:
+    def store(self, keys: dict[str, Key]) -> None:
         """Takes a set that the endpoint answered; older keys stay until their hour is over."""
         now = self._clock.monotonic()
         kept = [
@@ -92,18 +101,31 @@ class KeyCache:
         ]
         kept.sort(key=lambda item: item[1][1])
         self._keys = dict(kept[-MAX_KEYS:])
-        self._keys.update((kid, (checks, now)) for kid, checks in keys.items())
+        self._keys.update((kid, (key, now)) for kid, key in keys.items())
 
-    def is_missing(self, kid: str) -> bool:
-        """Whether the endpoint has said lately that it has no such key; ids of an impossible length are never there."""
+    def keep(self, kid: str, key: Key, age_seconds: float) -> None:
+        """Takes one key that somebody else was given so long ago."""
+        self._keys.pop(kid, None)
+        if len(self._keys) >= 2 * MAX_KEYS:
+            del self._keys[min(self._keys, key=lambda known: self._keys[known][1])]
+        self._keys[kid] = key, self._clock.monotonic() - age_seconds
+
+    def drop(self, kid: str) -> None:
+        """Forgets a key, if it is known."""
+        self._keys.pop(kid, None)
+
+    def missing_seconds(self, kid: str) -> float:
+        """Returns how long it counts still that the endpoint has no such key; 0 if it did not say so.
+
+        Ids of an impossible length are never there.
+        """
         if not 0 < len(kid) <= MAX_KID_CHARACTERS:
-            return True
-        until = self._missing.get(kid)
-        return until is not None and self._clock.monotonic() < until
+            return math.inf
+        return max(self._missing.get(kid, 0.0) - self._clock.monotonic(), 0.0)
 
-    def note_missing(self, kid: str) -> None:
-        """Remembers that the endpoint has no such key."""
+    def note_missing(self, kid: str, seconds: float = MISSING_SECONDS) -> None:
+        """Remembers for some time that the endpoint has no such key."""
         self._missing.pop(kid, None)
         if len(self._missing) >= MAX_MISSING:
             del self._missing[next(iter(self._missing))]
-        self._missing[kid] = self._clock.monotonic() + MISSING_SECONDS
+        self._missing[kid] = self._clock.monotonic() + seconds

@@ -75,6 +75,32 @@ def parse_key_set(body: bytes) -> dict[str, Checks]:
     Raises:
         KeySetInvalid: it is not a key set, is too large, or has no key that can be used.
     """
+    found: dict[str, Checks] = {}
+    for kid, checks, _ in _usable_keys(body):
+        found.setdefault(kid, {}).update(checks)
+    return found
+
+
+def split_key_set(body: bytes) -> dict[str, bytes]:
+    """Makes of a key set one for each key id, which has the keys that can be used.
+
+    Args:
+        body: what the endpoint answered; not trusted.
+
+    Returns:
+        JSON by key id.
+
+    Raises:
+        KeySetInvalid: see parse_key_set().
+    """
+    entries: dict[str, list[bytes]] = {}
+    for kid, _, entry in _usable_keys(body):
+        entries.setdefault(kid, []).append(entry)
+    return {kid: b'{"keys":[' + b",".join(of_kid) + b"]}" for kid, of_kid in entries.items()}
+
+
+def _usable_keys(body: bytes) -> list[tuple[str, Checks, bytes]]:
+    """Returns id, checks and JSON of each key."""
     if len(body) > MAX_SET_BYTES:
         raise KeySetInvalid("the key set is too large")
     try:
@@ -83,7 +109,7 @@ def parse_key_set(body: bytes) -> dict[str, Checks]:
         raise KeySetInvalid("the answer is not a key set") from None
     if len(entries) > MAX_KEYS:
         raise KeySetInvalid(f"the key set has more than {MAX_KEYS} keys")
-    found: dict[str, Checks] = {}
+    found: list[tuple[str, Checks, bytes]] = []
     for entry in entries:
         try:
             key = _keys.decode(entry)
@@ -91,7 +117,7 @@ def parse_key_set(body: bytes) -> dict[str, Checks]:
         except (ValueError, UnsupportedAlgorithm, TokenInvalid, RecursionError):
             continue
         if checks and 0 < len(key.kid) <= MAX_KID_CHARACTERS:
-            found.setdefault(key.kid, {}).update(checks)
+            found.append((key.kid, checks, bytes(entry)))
     if not found:
         raise KeySetInvalid("the key set has no key for signatures that can be used")
     return found

@@ -24,8 +24,9 @@ from .claims import (
 )
 from .compact import HeaderReader, SignedToken, decode_segment, split_token
 from .key_endpoint import KeyEndpoint
+from .key_sets import KeySets
 from .keys import KeySource, StaticKeys, TokenSettingsError
-from .remote_keys import KeySets, RemoteKeys
+from .remote_keys import RemoteKeys
 from .settings import SubscriptionTokenSettings, TokenSettings
 
 CONNECTION_OPTION = "client.token"

@@ -4,6 +4,7 @@ from .broker import Broker, BrokerError, BrokerEvents, HistoryFilter, PublishOpt
 from .clock import Clock, SystemClock
 from .controller import ControlEvents, Controller
 from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
+from .key_directory import KeyAnswer, KeyDirectory, KeyDirectoryError
 from .map_broker import (
     KeyMode,
     MapBroker,
@@ -43,6 +44,9 @@ __all__ = [
     "HookError",
     "HookTable",
     "Hooks",
+    "KeyAnswer",
+    "KeyDirectory",
+    "KeyDirectoryError",
     "KeyMode",
     "MapBroker",
     "MapBrokerEvents",

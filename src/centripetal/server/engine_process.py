@@ -1,4 +1,4 @@
-"""The process that keeps the engine for the workers of a server."""
+"""The process that keeps the engine for the workers of a server, and the keys that endpoints have given away."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import signal
 
 import structlog
 
+from .. import __version__
+from ..auth import KeptKeys
 from ..config import Config
 from ..engines.local import Host, Link, Post
 from ..interfaces import SystemClock
+from ..outbound import HttpClient
 from .engine import memory_engine
 
 SOCKET = "engine"
@@ -38,12 +41,17 @@ def run_engine(config: Config, path: str, supervisor: int) -> int:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         engine, post = memory_engine(config, SystemClock()), Post()
+        http = HttpClient(f"centripetal/{__version__}")
+        keys = KeptKeys(http, SystemClock())
+        if any(token.jwks_public_endpoint for token in (config.client.token, config.client.subscription_token)):
+            keys.prepare()
         host = Host(
             {
                 "broker": engine.broker,
                 "presence": engine.presence,
                 "map_broker": engine.map_broker,
                 "controller": post,
+                "keys": keys,
             }
         )
         engine.broker.bind(host.events["broker"])
@@ -68,6 +76,7 @@ def run_engine(config: Config, path: str, supervisor: int) -> int:
         await stop.wait()
         if os.getppid() != supervisor:
             await _all_gone(host, left, config.shutdown.timeout + GRACE_SECONDS)
+        await http.close()
         for part in parts:
             await part.stop()
 

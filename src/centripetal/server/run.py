@@ -125,7 +125,7 @@ class Server:
         self._extra_routes = extra_routes
         self._shared: Shared
         self._http = HttpClient(f"centripetal/{__version__}")
-        self._key_sets = KeySets(self._http, SystemClock())
+        self._key_sets: KeySets
         self._hooks: ProxyTable
         self._closing: set[asyncio.Task[None]] = set()
         self._successor: Successor | None = None
@@ -138,6 +138,8 @@ class Server:
         raise_file_limit()
         predecessor, engine = None, await self._choose_engine()
         self._engine = engine
+        directory = engine.keys if isinstance(engine, WorkerEngine) else None
+        self._key_sets = KeySets(self._http, SystemClock(), directory=directory)
         if config.http_server.takeover_socket:
             predecessor = await Predecessor.meet(config.http_server.takeover_socket)
         self.node = build_node(config, self._key_sets, engine, self._num_workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -15,6 +16,7 @@ from centripetal.auth.key_cache import (
     FetchBudget,
     KeyCache,
 )
+from centripetal.auth.key_set import MAX_KEYS
 from centripetal.testing import ManualClock
 
 
@@ -42,10 +44,25 @@ class Cache(RuleBasedStateMachine):
         self.seen = {kid: at for kid, at in self.seen.items() if now - at < FRESH_SECONDS}
         self.seen.update(dict.fromkeys(kids, now))
 
+    @rule(kid=kids, age=st.sampled_from([0.0, 5.0, 3599.0, 3600.0, 86_400.0]))
+    def be_told(self, kid: str, age: float) -> None:
+        self.cache.keep(kid, {}, age)
+        self.seen[kid] = self.clock.monotonic() - age
+
+    @rule(kid=kids)
+    def withdraw(self, kid: str) -> None:
+        self.cache.drop(kid)
+        self.seen.pop(kid, None)
+
     @rule(kid=kids)
     def miss(self, kid: str) -> None:
         self.cache.note_missing(kid)
-        assert self.cache.is_missing(kid)
+        assert self.cache.missing_seconds(kid) > 0
+
+    @rule(kid=kids, seconds=st.sampled_from([1.0, 10.0]))
+    def miss_for(self, kid: str, seconds: float) -> None:
+        self.cache.note_missing(kid, seconds)
+        assert self.cache.missing_seconds(kid) == pytest.approx(seconds)
 
     @rule(number=st.integers(0, 10_000))
     def flood(self, number: int) -> None:
@@ -72,3 +89,14 @@ class Cache(RuleBasedStateMachine):
 
 TestCache = Cache.TestCase
 TestCache.settings = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_of_too_many_keys_that_one_is_told_the_oldest_goes() -> None:
+    cache: KeyCache[int] = KeyCache(ManualClock())
+    for number in range(2 * MAX_KEYS):
+        cache.keep(f"k{number}", number, float(number % 100))
+    cache.keep("k99", 1, 0.0)
+    assert cache.find("k199") is not None
+    cache.keep("new", 2, 50.0)
+    assert cache.find("k199") is None
+    assert len(cache) == 2 * MAX_KEYS and cache.find("k99") == (1, 0.0)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centripetal.auth.compact import HeaderReader, split_token
-from centripetal.auth.key_set import MAX_KEYS, MAX_SET_BYTES, KeySetInvalid, parse_key_set
+from centripetal.auth.key_set import MAX_KEYS, MAX_SET_BYTES, KeySetInvalid, parse_key_set, split_key_set
 
 from .key_server import EC, ED, RSA, RSA_OTHER, entry, key_set, signed
 
@@ -105,3 +105,16 @@ def test_any_set_is_taken_or_refused(entries: list[Any]) -> None:
 def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
     with pytest.raises(KeySetInvalid):
         parse_key_set(body)
+
+
+def test_a_set_can_be_split_by_key() -> None:
+    entries = [entry("a", RSA), entry("b", ED), entry("b", EC["ES256"]), entry("c", RSA, use="enc"), entry("d", RSA)]
+    body = key_set(*entries, {"kid": "e"}, entry("d", RSA_OTHER))
+    whole, parts = parse_key_set(body), split_key_set(body)
+    assert list(parts) == list(whole) == ["a", "b", "d"]
+    for kid, part in parts.items():
+        assert {kid: sorted(checks) for kid, checks in parse_key_set(part).items()} == {kid: sorted(whole[kid])}
+    token = split_token(signed("d", RSA_OTHER), HeaderReader())
+    assert parse_key_set(parts["d"])["d"]["RS256"](token), "the last one counts in a part, too"
+    with pytest.raises(KeySetInvalid):
+        split_key_set(key_set(entry("c", RSA, use="enc")))

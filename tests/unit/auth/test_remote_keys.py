@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from centripetal.auth import JwtVerifier, SubscriptionTokenSettings, TokenSettings, remote_keys
+from centripetal.auth import JwtVerifier, SubscriptionTokenSettings, TokenSettings, key_download
 from centripetal.auth.key_cache import (
     FETCHES_AT_ONCE,
     FETCHES_PER_MINUTE,
@@ -18,7 +18,7 @@ from centripetal.auth.key_cache import (
     MISSING_SECONDS,
     USABLE_SECONDS,
 )
-from centripetal.auth.remote_keys import MAX_ENDPOINTS, STRANGERS_AT_ONCE
+from centripetal.auth.key_sets import MAX_ENDPOINTS, STRANGERS_AT_ONCE
 from centripetal.interfaces import TokenExpired, TokenInvalid
 
 from .key_server import (
@@ -228,7 +228,7 @@ def test_nobody_at_the_endpoint() -> None:
 
 
 def test_an_endpoint_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_keys, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(key_download, "TIMEOUT_SECONDS", 0.05)
 
     async def scenario(on: Stage) -> None:
         on.server.gate.clear()

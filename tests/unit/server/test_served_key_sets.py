@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from typing import Any
 
@@ -14,6 +15,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_lifecycle import OPEN, Running, run  # noqa: F401  a fixture
 from websockets.exceptions import ConnectionClosed
+
+from centripetal.auth.key_cache import FETCHES_AT_ONCE
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -98,6 +101,48 @@ def test_only_who_needs_a_key_waits_for_it_and_in_order(run: Any) -> None:  # no
         assert keys.calls == 2
         for client in (waiting, other, again):
             await client.close()
+        server.process.terminate()
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+        assert "Traceback" not in server.log_path.read_text()
+        await runner.cleanup()
+
+    asyncio.run(scene())
+
+
+async def is_taken(server: Running, token: str) -> bool:
+    """Connects with a token; returns whether it counts."""
+    async with await connect(server) as client:
+        await client.send(json.dumps({"id": 1, "connect": {"token": token}}))
+        try:
+            return "connect" in json.loads(await client.recv())
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None and closed.rcvd.code == 3500
+            return False
+
+
+def test_workers_fetch_a_set_once_for_all_and_go_on_alone_without_the_engine(run: Any) -> None:  # noqa: F811
+    async def scene() -> None:
+        keys = Keys()
+        keys.gate.set()
+        runner = await keys.open()
+        server = run({**config(keys.url), "workers": "3"})
+        await asyncio.to_thread(server.wait_for_times, '"listening"', 3)
+        assert all(await asyncio.gather(*(is_taken(server, signed("k")) for _ in range(30))))
+        assert keys.calls == 1
+        # Ids that somebody makes up have the endpoint asked no more often than one process would.
+        assert not any(await asyncio.gather(*(is_taken(server, signed(f"forged{n}")) for n in range(60))))
+        assert 2 <= keys.calls <= FETCHES_AT_ONCE
+        assert all(await asyncio.gather(*(is_taken(server, signed("k")) for _ in range(10))))
+
+        calls = keys.calls
+        (engine,) = map(int, re.findall(r'"pid":(\d+)[^\n]*"message":"engine_started"', server.log_path.read_text()))
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            assert await is_taken(server, signed("k")), "keys that are known need nobody"
+            assert not await is_taken(server, signed("stranger"))
+            assert keys.calls == calls + 1, "the worker asked by itself"
+        finally:
+            os.kill(engine, signal.SIGCONT)
         server.process.terminate()
         assert await asyncio.to_thread(server.process.wait, 20) == 0
         assert "Traceback" not in server.log_path.read_text()

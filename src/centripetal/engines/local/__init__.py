@@ -6,7 +6,7 @@ from .host import Host
 from .link import Link
 from .methods import VERSION
 from .post import Post
-from .remote import LocalBroker, LocalController, LocalMapBroker, LocalPresenceManager, Remote
+from .remote import LocalBroker, LocalController, LocalKeyDirectory, LocalMapBroker, LocalPresenceManager, Remote
 from .switch import Switch, SwitchedBroker, SwitchedController, SwitchedMapBroker, SwitchedPresenceManager
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "LocalBroker",
     "LocalController",
     "LocalEngine",
+    "LocalKeyDirectory",
     "LocalMapBroker",
     "LocalPresenceManager",
     "Post",

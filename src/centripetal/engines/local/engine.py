@@ -9,7 +9,7 @@ import structlog
 
 from ...interfaces import BrokerError
 from .methods import METHOD_OF
-from .remote import LocalBroker, LocalController, LocalMapBroker, LocalPresenceManager, Remote
+from .remote import LocalBroker, LocalController, LocalKeyDirectory, LocalMapBroker, LocalPresenceManager, Remote
 from .switch import Switch, SwitchedBroker, SwitchedController, SwitchedMapBroker, SwitchedPresenceManager
 
 START_SECONDS = 10.0
@@ -29,13 +29,14 @@ logger = structlog.get_logger("centripetal.engines")
 
 
 class LocalEngine:
-    """Broker, presence, maps and controller over one link.
+    """Broker, presence, maps, controller and keys over one link.
 
     Args:
         path: of the host's Unix socket.
 
     Attributes:
         broker, presence, map_broker, controller: what the node uses.
+        keys: what verifies tokens asks for the keys of endpoints.
         interrupted: called when the link is there again after it was lost: something may have been missed.
     """
 
@@ -52,6 +53,7 @@ class LocalEngine:
         self.presence = SwitchedPresenceManager(self._switch, LocalPresenceManager(self._remote))
         self.map_broker = SwitchedMapBroker(self._switch, LocalMapBroker(self._remote))
         self.controller = SwitchedController(self._switch, LocalController(self._remote))
+        self.keys = LocalKeyDirectory(lambda: self._remote)
 
     async def start(self) -> None:
         """Connects to the host.

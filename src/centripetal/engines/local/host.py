@@ -21,7 +21,7 @@ class Host:
     """Serves engines to the processes that are linked to it.
 
     Args:
-        targets: what is served, by name: `broker`, `presence`, `map_broker`, `controller`, `heir`. Their coroutines may suspend.
+        targets: what is served, by name: `broker`, `presence`, `map_broker`, `controller`, `keys`, `heir`. Their coroutines may suspend.
 
     Attributes:
         guests: the links.

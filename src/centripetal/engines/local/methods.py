@@ -18,6 +18,8 @@ from ...interfaces import (
     Broker,
     BrokerError,
     ControlEvents,
+    KeyDirectory,
+    KeyDirectoryError,
     MapBroker,
     MapBrokerEvents,
     PresenceError,
@@ -38,7 +40,7 @@ class Call:
 
     Attributes:
         number: its place in the table.
-        target: `broker`, `presence`, `map_broker`, `controller` or `heir`: what has the method, or what tells of the event.
+        target: `broker`, `presence`, `map_broker`, `controller`, `keys` or `heir`: what has the method, or what tells of the event.
         name: of the method.
         decode_arguments: makes a tuple of MessagePack; raises msgspec.DecodeError, which covers wrong types.
         decode_result: makes the result.
@@ -79,6 +81,7 @@ METHODS = _table(
         )),
         ("heir", HeirMethods, HeirError, ("restore", "begin")),
         ("controller", PostMethods, BrokerError, ("subscribe", "send")),
+        ("keys", KeyDirectory, KeyDirectoryError, ("find",)),
     )
 )  # fmt: skip
 

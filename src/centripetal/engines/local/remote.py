@@ -13,6 +13,7 @@ from ...interfaces import (
     BrokerEvents,
     ControlEvents,
     HistoryFilter,
+    KeyAnswer,
     MapBrokerEvents,
     MapPublishOptions,
     MapRemoveOptions,
@@ -284,3 +285,21 @@ class LocalController:
     async def send(self, address: str, message: bytes) -> None:
         """Sends a message."""
         await self._remote.call(_SEND, address, message)
+
+
+_FIND_KEY = METHOD_OF["keys", "find"]
+
+
+class LocalKeyDirectory:
+    """Keys that another process fetches and keeps; implements `interfaces.KeyDirectory`.
+
+    Args:
+        remote: returns the link in use. What is asked while there is none fails at once.
+    """
+
+    def __init__(self, remote: Callable[[], Remote]) -> None:
+        self._remote = remote
+
+    async def find(self, url: str, public_only: bool, kid: str) -> KeyAnswer:
+        """Looks a key up."""
+        return await self._remote().call(_FIND_KEY, url, public_only, kid)  # type: ignore[no-any-return]
