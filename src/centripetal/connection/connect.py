@@ -137,13 +137,13 @@ async def check_limits(client: Client, grants: dict[str, Grant]) -> None:
 
 
 async def count_connections(client: Client) -> int:
-    """Returns how many connections the client's user has already.
+    """Returns how many connections of the client's user come before it.
 
     Raises:
         Disconnect: 3004, other processes of this server cannot be asked.
     """
     try:
-        return await client.node.census.connections(client.user)
+        return await client.node.census.connections_before(client.user)
     except BrokerError as error:
         raise DISCONNECT_SERVER_ERROR from error
 

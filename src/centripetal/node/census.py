@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import msgspec
 
 from ..fanout.hub import Hub
+from ..interfaces import Clock
 from .cluster import Cluster
 from .info import decode_account, describe_group, describe_others, names_of
 from .patterns import compile_pattern
@@ -19,6 +21,10 @@ CHANNELS_A_SLICE = 1000
 CHANNELS, CONNECTIONS, ACCOUNT = "channels", "connections", "account"
 """Topics of questions to other nodes."""
 
+Place = tuple[float, str]
+"""In the queue of those who come in: a time that the nodes of a group have in common, and the node."""
+
+_decode_newcomer = msgspec.msgpack.Decoder(tuple[str, Place]).decode
 _decode_channels = msgspec.msgpack.Decoder(dict[str, int]).decode
 
 
@@ -29,15 +35,24 @@ class Census:
         registry, hub: of this node.
         describe: returns this node's description.
         cluster: the other nodes, None for a node alone.
+        clock: tells who came first; the nodes of a group, which are processes of one machine, have it in common.
     """
 
     def __init__(
-        self, registry: Registry, hub: Hub, describe: Callable[[], dict[str, object]], cluster: Cluster | None
+        self,
+        registry: Registry,
+        hub: Hub,
+        describe: Callable[[], dict[str, object]],
+        cluster: Cluster | None,
+        clock: Clock,
     ) -> None:
         self._registry = registry
         self._hub = hub
         self._describe = describe
         self._cluster = cluster
+        self._clock = clock
+        self._newcomers: dict[str, set[Place]] = {}
+        self._last_place = 0.0
         if cluster is not None:
             cluster.handlers[CHANNELS] = self._answer_channels
             cluster.handlers[CONNECTIONS] = self._answer_connections
@@ -91,8 +106,11 @@ class Census:
     async def _answer_account(self, body: bytes) -> bytes:
         return msgspec.msgpack.encode((self._describe(), names_of(self._registry.users, self._hub.channels)))
 
-    async def connections(self, user: str) -> int:
-        """Returns how many connections a user has, at all nodes of the group.
+    async def connections_before(self, user: str) -> int:
+        """Returns how many connections of a user have the right of way over a newcomer, at all nodes of the group.
+
+        These are the connections that there are, and the newcomers who asked earlier and do not know yet. When it returns, the
+        newcomer must be added to the registry, or turned away, before anything else happens.
 
         Args:
             user: user id.
@@ -100,11 +118,24 @@ class Census:
         Raises:
             BrokerError: other nodes cannot be asked.
         """
-        count = len(self._registry.users.get(user, ()))
-        if self._cluster is not None:
-            answers = await self._cluster.ask(CONNECTIONS, user.encode(), self._cluster.group_members())
-            count += sum(map(int, answers.values()))
-        return count
+        if self._cluster is None:
+            return len(self._registry.users.get(user, ()))
+        self._last_place = max(self._clock.monotonic(), math.nextafter(self._last_place, math.inf))
+        place = self._last_place, self._cluster.node
+        self._newcomers.setdefault(user, set()).add(place)
+        try:
+            question = msgspec.msgpack.encode((user, place))
+            answers = await self._cluster.ask(CONNECTIONS, question, self._cluster.group_members())
+        finally:
+            others = self._newcomers[user]
+            others.discard(place)
+            if not others:
+                del self._newcomers[user]
+        return self._count_before(user, place) + sum(map(int, answers.values()))
 
-    async def _answer_connections(self, user: bytes) -> bytes:
-        return str(len(self._registry.users.get(user.decode(), ()))).encode()
+    async def _answer_connections(self, body: bytes) -> bytes:
+        return str(self._count_before(*_decode_newcomer(body))).encode()
+
+    def _count_before(self, user: str, place: Place) -> int:
+        earlier = sum(other < place for other in self._newcomers.get(user, ()))
+        return len(self._registry.users.get(user, ())) + earlier

@@ -150,7 +150,7 @@ class Node:
         if map_broker is not None:
             map_broker.bind(self.delivery)
         self.cluster = self._join(controller, group, session_prefix) if controller is not None else None
-        self.census = Census(self.registry, self.hub, self.node_info.describe, self.cluster)
+        self.census = Census(self.registry, self.hub, self.node_info.describe, self.cluster, self.clock)
 
     def _join(self, controller: Controller, group: str, session_prefix: str) -> Cluster:
         describe, told = self.node_info.describe, partial(carry_out, self.registry)

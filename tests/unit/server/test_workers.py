@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import websockets.asyncio.client
 from test_lifecycle import OPEN, START_SECONDS, Running
@@ -318,6 +319,33 @@ def test_the_connection_rate_is_that_of_all_workers_together(tmp_path: Path, fol
             os.kill(children(server)["worker 0"], signal.SIGKILL)
             await asyncio.to_thread(server.wait_for_times, '"listening"', 3)
             assert await come(server, 40) <= 1 + (time.monotonic() - started)
+        finally:
+            server.process.kill()
+            server.process.wait()
+
+    asyncio.run(scene())
+
+
+def test_a_user_has_no_more_connections_than_allowed_however_fast_they_come(tmp_path: Path, folder: Path) -> None:
+    async def scene() -> None:
+        client = {"user_connection_limit": 3, "token": {"hmac_secret_key": "s" * 32}}
+        server = Running(tmp_path, CONFIG | {"client": client})
+        url = f"ws://127.0.0.1:{server.port}/connection/websocket"
+        token = jwt.encode({"sub": "alice"}, "s" * 32)
+        try:
+            server.wait_for_times('"listening"', 3)
+            sockets = await asyncio.gather(*(websockets.asyncio.client.connect(url) for _ in range(40)))
+
+            async def enter(socket: Any) -> bool:
+                try:
+                    await socket.send(json.dumps({"id": 1, "connect": {"token": token}}))
+                    return "connect" in json.loads(await socket.recv())
+                except ConnectionClosed:
+                    assert socket.close_code == 3504
+                    return False
+
+            assert sum(await asyncio.gather(*map(enter, sockets))) == 3
+            assert not await enter(await websockets.asyncio.client.connect(url))
         finally:
             server.process.kill()
             server.process.wait()
