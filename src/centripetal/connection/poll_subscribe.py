@@ -90,7 +90,7 @@ def _without_stream(grant: Grant) -> Grant:
 async def _open(client: Client, channel: str, tracking: Tracking, options: SharedPollOptions) -> PolledChannel:
     """Joins the channel; everything is undone if that fails or the client does not want it any more."""
     node = client.node
-    polled = node.polls.open(channel, options)
+    polled = await node.polls.open(channel, options)
     polled.join(client)
     try:
         tracking.held = await node.polls.hold(polled)

@@ -150,6 +150,8 @@ class Node:
         if map_broker is not None:
             map_broker.bind(self.delivery)
         self.cluster = self._join(controller, group, session_prefix) if controller is not None else None
+        if self.cluster is not None:
+            self.polls.meet(self.cluster)
         self.census = Census(self.registry, self.hub, self.node_info.describe, self.cluster, self.clock)
 
     def _join(self, controller: Controller, group: str, session_prefix: str) -> Cluster:

@@ -10,7 +10,7 @@ from typing import Any
 
 from centripetal.engines.memory import MemoryBroker, MemoryMapBroker, MemoryPresenceManager
 from centripetal.fanout.fossil import apply_delta
-from centripetal.interfaces import HookTable
+from centripetal.interfaces import BrokerError, ControlEvents, HookTable
 from centripetal.interfaces.hooks import SHARED_POLL_REFRESH
 from centripetal.interfaces.shared_poll import PolledItem, SharedPollRefreshAnswer, SharedPollRefreshEvent
 from centripetal.node.node import Node
@@ -130,6 +130,35 @@ class PolledBackend:
             gate.set_result(answer)
 
 
+class Line:
+    """A controller; those with the same list of others are in one cluster."""
+
+    def __init__(self, others: list[Line]) -> None:
+        self.others = others
+        self.broken = False
+
+    def bind(self, events: ControlEvents) -> None:
+        """Tells where messages go."""
+        self.events = events
+
+    async def start(self, node: str) -> None:
+        """Joins the others."""
+        self.node = node
+        self.others.append(self)
+
+    async def stop(self) -> None:
+        """Leaves them."""
+        self.others.remove(self)
+
+    async def send(self, address: str, message: bytes) -> None:
+        """Sends a message, which arrives later."""
+        if self.broken:
+            raise BrokerError("broken")
+        for other in self.others:
+            if address in ("", other.node):
+                asyncio.get_running_loop().call_soon(other.events.on_control, address, message)
+
+
 class PollStage:
     """A node with a namespace `poll` and a backend; make it inside an event loop."""
 
@@ -138,6 +167,7 @@ class PollStage:
     ):
         client = options.pop("client", {})
         limits = options.pop("channel", {})
+        controller = options.pop("controller", None)
         self.clock = ManualClock()
         self.backend = backend or PolledBackend()
         hooks = HookTable()
@@ -162,6 +192,8 @@ class PollStage:
             shared_poll=settings or SharedPollSettings(hmac_secret_key=SECRET),
             hooks=hooks,
             clock=self.clock,
+            controller=controller,
+            group="" if controller is None else "group",
         )
 
     async def settle(self) -> None:

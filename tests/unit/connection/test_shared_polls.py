@@ -14,7 +14,7 @@ from centripetal.model import ClientError
 from centripetal.node.settings import SharedPollSettings
 from centripetal.node.slices import CLIENTS_A_SLICE
 
-from .poll_stage import CHANNEL, PolledBackend, PollStage, sign, track, untrack
+from .poll_stage import CHANNEL, Line, PolledBackend, PollStage, sign, track, untrack
 
 TEXT = "so long that a patch of it is shorter than the whole value, which is said twice " * 2
 
@@ -286,6 +286,49 @@ def test_another_epoch_has_everybody_begin_anew() -> None:
         assert view.take() == [{"key": "a", "data": 2, "version": 1}]
         assert view.losses == [2500, 2500], "an answer of the old epoch counted"
         await stage.node.stop()
+
+    play(scene())
+
+
+def test_a_node_learns_the_epoch_from_another_one_of_its_server() -> None:
+    async def scene() -> None:
+        lines: list[Line] = []
+        backend = PolledBackend()
+        backend.epoch = "one"
+        backend.set("a", 1, 5)
+        stages = [PollStage(backend, controller=Line(lines)) for _ in range(3)]
+        for stage in stages:
+            await stage.node.start()
+        for stage in stages:
+            await stage.settle()
+        view = stages[0].subscriber()
+        await stages[0].settle()
+        view.take()
+        assert view.epoch == ""
+        view.track("a")
+        await stages[0].settle()
+        view.take()
+        view.subscribe()
+        assert view.epoch == "one"
+        others = [stages[1].subscriber() for _ in range(2)]
+        assert stages[1].node.polls.channels == {}
+        await stages[1].settle()
+        for other in others:
+            other.take()
+            assert other.epoch == "one"
+            other.track("a")
+        await stages[1].settle()
+        for other in others:
+            assert other.take() == [{"key": "a", "data": 1, "version": 5}]
+            assert other.losses == []
+        lines[2].broken = True
+        late = stages[2].subscriber()
+        await stages[2].settle()
+        late.take()
+        assert (late.epoch, late.errors) == ("", []), "it begins without knowing"
+        lines[2].broken = False
+        for stage in stages:
+            await stage.node.stop()
 
     play(scene())
 

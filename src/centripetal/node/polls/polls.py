@@ -13,11 +13,12 @@ import structlog
 from ...fanout.channel import Channel
 from ...fanout.keyed import KeyedDelivery
 from ...fanout.stream import make_epoch
-from ...interfaces import Broker, Clock, HookError, PublishOptions
+from ...interfaces import Broker, BrokerError, Clock, HookError, PublishOptions
 from ...interfaces.hooks import SHARED_POLL_REFRESH, Hook, Hooks
 from ...interfaces.shared_poll import SharedPollRefreshAnswer, SharedPollRefreshEvent
 from ...model import ClientError, Disconnect
 from ...model.errors import forget_traceback
+from ..cluster import Cluster
 from ..counters import Counters
 from ..interest import Interest
 from ..limited_log import LimitedLogger
@@ -41,6 +42,9 @@ CALL_SECONDS = 30.0
 
 BROKER_NAMESPACE = "~poll"
 """Values that are published travel through the broker in it; no configured namespace can be named so."""
+
+EPOCHS = "poll_epochs"
+"""Topic of questions to nodes of the same server."""
 
 ITEMS_A_LOOK = 16
 SLICE_SECONDS = 0.004
@@ -83,6 +87,7 @@ class Polls:
         self._loop = asyncio.get_running_loop()
         self._log = LimitedLogger(structlog.get_logger("centripetal.node"), node.clock, per_second=1.0, burst=10)
         self.channels: dict[str, PolledChannel] = {}
+        self._cluster: Cluster | None = None
         self._running = 0
         self._waiting: deque[PolledChannel] = deque()
         self._tasks: dict[asyncio.Task[None], PolledChannel] = {}
@@ -91,19 +96,42 @@ class Polls:
         """Returns the hook of a namespace, None if there is none."""
         return self._node.hooks.find(SHARED_POLL_REFRESH, name)
 
-    def open(self, name: str, options: SharedPollOptions) -> PolledChannel:
+    def meet(self, cluster: Cluster) -> None:
+        """Lets nodes of the same server learn of each other's channels."""
+        self._cluster = cluster
+        cluster.handlers[EPOCHS] = self._answer_epoch
+
+    async def open(self, name: str, options: SharedPollOptions) -> PolledChannel:
         """Returns a channel, made if need be; somebody has to join it at once.
 
         Args:
             name: the channel.
             options: of its namespace; they hold as long as it lives.
         """
-        channel = self.channels.get(name)
-        if channel is None:
+        if name not in self.channels:
             rules = rules_of(options)
-            epoch = "" if rules.versioned else make_epoch()
-            channel = self.channels[name] = PolledChannel(self, name, rules, epoch)
-        return channel
+            epoch = await self._learn_epoch(name) if rules.versioned else make_epoch()
+            if name not in self.channels:
+                self.channels[name] = PolledChannel(self, name, rules, epoch)
+        return self.channels[name]
+
+    async def _learn_epoch(self, name: str) -> str:
+        """Returns the application's epoch, if another node of this server knows it: its clients may come here.
+
+        Without it they had to begin anew as soon as the first answer tells.
+        """
+        cluster = self._cluster
+        if cluster is None or not (members := cluster.group_members()):
+            return ""
+        try:
+            answers = await cluster.ask(EPOCHS, name.encode(), members)
+        except BrokerError:
+            return ""
+        return next((answer.decode() for answer in answers.values() if answer), "")
+
+    async def _answer_epoch(self, name: bytes) -> bytes:
+        channel = self.channels.get(name.decode())
+        return channel.epoch.encode() if channel is not None and channel.rules.versioned else b""
 
     async def hold(self, channel: PolledChannel) -> Channel | None:
         """Has values that are published reach a channel, where its rules allow it; release() gives that up.
