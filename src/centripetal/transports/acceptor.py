@@ -6,11 +6,12 @@ hundred times what a connection costs. So they are accepted as the gate allows; 
 
 from __future__ import annotations
 
+import _socket
 import asyncio
-import contextlib
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +19,12 @@ import structlog
 from .gate import Gate
 
 ACCEPTED_AT_ONCE = 64
+"""In one turn, when many wait."""
+
+FULL_ROUNDS = 4
+"""After so many turns in which nobody seemed to be left waiting, twice as many are asked for: to ask in vain costs as much as
+to accept, and most of the time connections come one by one."""
+
 PAUSE_SECONDS = 1.0
 """After a failure to accept, most likely for want of open files."""
 
@@ -74,30 +81,44 @@ def _bind(sock: socket.socket, address: Any, *, several: bool) -> None:
         raise OSError(error.errno, f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from None
 
 
+class AcceptedSocket(socket.socket):
+    """A connection's socket whose family and type are numbers: to make them members of enumerations, each time that one
+    of them is asked for, would cost as much as all the rest of accepting."""
+
+    __slots__ = ()
+    family = _socket.socket.family  # type: ignore[assignment]
+    type = _socket.socket.type  # type: ignore[assignment]
+
+
 class Acceptor:
     """Accepts connections as a gate allows; implements gate.Newcomer for whoever is next.
 
     Args:
         sock: listens already.
         gate: where newcomers wait.
-        welcome: makes a transport of an accepted socket, which may take as long as a handshake.
+        welcome: makes a transport of an accepted socket, which may take as long as a handshake; waits for futures only.
     """
 
-    def __init__(self, sock: socket.socket, gate: Gate, welcome: Callable[[socket.socket], Awaitable[Any]]) -> None:
+    def __init__(
+        self, sock: socket.socket, gate: Gate, welcome: Callable[[socket.socket], Coroutine[Any, Any, Any]]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
+        self._kind = (int(sock.family), int(sock.type), sock.proto)
         self._gate = gate
         self._welcome = welcome
-        self._handshakes: set[asyncio.Future[Any]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._closed = False
+        self._listening = False
+        self._at_once = 1
+        self._full_rounds = 0
         self._listen()
 
     def close(self) -> None:
         """Stops accepting; handshakes go on."""
         if not self._closed:
             self._closed = True
-            self._loop.remove_reader(self._socket)
+            self._stop_listening()
             if self._pause is not None:
                 self._pause.cancel()
             self._socket.close()
@@ -113,34 +134,51 @@ class Acceptor:
 
     def _listen(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._socket, self._accept_some)
+        if not self._listening:
+            self._listening = True
+            self._loop.add_reader(self._socket, self._accept_some)
+
+    def _stop_listening(self) -> None:
+        self._listening = False
+        self._loop.remove_reader(self._socket)
 
     def _accept_some(self) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
+        for _ in range(self._at_once):
             if not self._gate.enter(self):
-                self._loop.remove_reader(self._socket)
+                self._stop_listening()
                 return
             if not self._accept():
+                self._at_once = 1
+                self._full_rounds = 0
                 return
+        self._full_rounds += 1
+        if self._full_rounds >= FULL_ROUNDS:
+            self._at_once = min(self._at_once * 2, ACCEPTED_AT_ONCE)
 
     def _accept(self) -> bool:
-        """Accepts one connection; returns whether there may be more, with the reader as it was."""
+        """Accepts one connection; returns whether there may be more, and listens for them if not."""
         try:
-            connection, _ = self._socket.accept()
+            descriptor, _ = self._socket._accept()  # type: ignore[attr-defined]
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             self._listen()
             return False
         except OSError as error:
             _log.error("accept_failed", error=str(error))
-            self._loop.remove_reader(self._socket)
+            self._stop_listening()
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._listen)
             return False
+        connection = AcceptedSocket(*self._kind, descriptor)
         connection.setblocking(False)
-        handshake = asyncio.ensure_future(self._shake_hands(connection))
-        self._handshakes.add(handshake)
-        handshake.add_done_callback(self._handshakes.discard)
+        _shake_hands(self._welcome(connection))
         return True
 
-    async def _shake_hands(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the peer's mistake, or its silence; ssl.SSLError is one, TimeoutError, too
-            await self._welcome(connection)
+
+def _shake_hands(handshake: Coroutine[Any, Any, Any], done: asyncio.Future[Any] | None = None) -> None:
+    """Goes on with a handshake until it waits. There is no task for it: in clear text it has nothing more to do then."""
+    try:
+        waits_for = handshake.send(None)
+    except StopIteration:
+        return
+    except OSError:
+        return  # the peer's mistake, or its silence; ssl.SSLError is one, TimeoutError, too
+    waits_for.add_done_callback(partial(_shake_hands, handshake))

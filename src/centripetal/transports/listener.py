@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from .acceptor import Acceptor, bind
 from .deadlines import Deadlines
@@ -116,11 +117,10 @@ class Listener:
             sock.listen(backlog)
             self._acceptors.append(Acceptor(sock, self.gate, partial(self._welcome, tls)))
 
-    async def _welcome(self, tls: ssl.SSLContext | None, connection: socket.socket) -> None:
+    def _welcome(self, tls: ssl.SSLContext | None, connection: socket.socket) -> Coroutine[Any, Any, Any]:
         if tls is None:
-            await self.loop.connect_accepted_socket(self.protocol, connection)
-            return
-        await self.loop.connect_accepted_socket(
+            return self.loop.connect_accepted_socket(self.protocol, connection)
+        return self.loop.connect_accepted_socket(
             self.protocol,
             connection,
             ssl=tls,
