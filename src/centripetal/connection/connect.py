@@ -331,7 +331,7 @@ def connect_result(client: Client, makings: list[Making], data: bytes) -> Connec
     """Returns the result of connect (wire name `ConnectResult`)."""
     node, transport = client.node, client.transport
     expires = client.expire_at > 0 and client.client_side_refresh
-    pings = transport.ping_interval_seconds > 0 and not transport.frame_ping_pong
+    interval = 0.0 if transport.frame_ping_pong else transport.ping_interval_seconds
     unidirectional = client.encoding.unidirectional
     return ConnectResult(
         client=client.id,
@@ -340,8 +340,8 @@ def connect_result(client: Client, makings: list[Making], data: bytes) -> Connec
         ttl=int(client.expire_at - int(node.clock.time())) if expires else 0,
         data=data,
         subs={making.name: making.result for making in makings},
-        ping=int(transport.ping_interval_seconds) if pings else 0,
-        pong=pings and transport.pong_timeout_seconds > 0 and not unidirectional,
+        ping=int(interval) if interval > 0 else 0,
+        pong=interval > 0 and transport.pong_timeout_seconds > 0 and not unidirectional,
         session=client.session,
         node=node.public_id if transport.emulated else "",
         time=int(node.clock.time() * 1000) if node.client.connect_include_server_time else 0,

@@ -71,8 +71,8 @@ def await_connect(client: Client) -> None:
     """A new connection must connect within `client.stale_close_delay`."""
     delay = client.node.client.stale_close_delay
     if delay > 0:
-        client.due.stale = client.node.clock.monotonic() + delay
-        reschedule(client)
+        client.due.stale = stale = client.node.clock.monotonic() + delay
+        client.node.ticker.schedule(client, stale)  # it has no other duty yet
 
 
 def renew_presence_soon(client: Client) -> None:
@@ -91,8 +91,10 @@ def begin(client: Client) -> None:
     interval = client.transport.ping_interval_seconds
     if interval > 0:
         due.ping = now + random.uniform(interval / 2, interval)
-    due.expiry = expiry_of(client)
-    watch_subscriptions(client)
+    if client.expire_at > 0:
+        due.expiry = expiry_of(client)
+    if client.subscriptions:
+        watch_subscriptions(client)
     reschedule(client)
 
 

@@ -65,6 +65,8 @@ def caller_of(client: Client) -> Caller:
 def forwarded_of(client: Client, request: ConnectRequest) -> Forwarded:
     """Returns what of a connection's request and connect command is kept for hooks."""
     wanted = client.node.hooks.forwarding
+    if not (wanted.headers or wanted.metadata or wanted.emulated):
+        return NOTHING_FORWARDED
     emulated = _chosen({name.lower(): value for name, value in request.headers.items()}, wanted.emulated)
     headers: dict[str, str] = {}
     metadata: dict[str, str] = {}

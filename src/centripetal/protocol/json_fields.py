@@ -23,7 +23,12 @@ def encode_object(value: msgspec.Struct) -> bytes:
         UnicodeEncodeError: a text holds a lone surrogate.
     """
     writers = _WRITERS.get(type(value))
-    if writers is None or not any(getattr(value, name) for name in writers):
+    if writers is None:
+        return _encode(value)
+    for name in writers:
+        if getattr(value, name):
+            break
+    else:
         return _encode(value)
     always = type(value) in _ALWAYS
     parts = []

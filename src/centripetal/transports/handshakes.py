@@ -33,6 +33,9 @@ class Handshake:
     window_bits: int
 
 
+NOTHING_AGREED = Handshake("", "", 0)
+
+
 def shake_hands(
     request: HttpRequest,
     origins: Origins,
@@ -62,6 +65,8 @@ def shake_hands(
     if not origins.allows(headers.get("origin")):
         _log.info("origin_refused", origin=headers["origin"][:_LOGGED_ORIGIN])
         return plain(403)
+    if "sec-websocket-protocol" not in headers and "sec-websocket-extensions" not in headers:
+        return NOTHING_AGREED
     subprotocol, extensions, window_bits = "", "", 0
     if subprotocols and "sec-websocket-protocol" in headers:
         subprotocol = choose_subprotocol(headers["sec-websocket-protocol"], subprotocols)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from .closing import close_payload
 from .masking import unmask
 
@@ -18,12 +20,16 @@ MASKED = 0x80
 MAX_CONTROL_BYTES = 125
 
 
+_pack_medium = Struct(">BBH").pack
+_pack_long = Struct(">BBQ").pack
+
+
 def _header(first: int, size: int) -> bytes:
     if size < 126:
         return bytes((first, size))
     if size < 65536:
-        return bytes((first, 126)) + size.to_bytes(2, "big")
-    return bytes((first, 127)) + size.to_bytes(8, "big")
+        return _pack_medium(first, 126, size)
+    return _pack_long(first, 127, size)
 
 
 _SHORT_TEXT = [_header(FIN | TEXT, size) for size in range(126)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 
@@ -59,7 +58,7 @@ def accept(key: str, subprotocol: str = "", extensions: str = "") -> bytes:
         subprotocol: chosen one, empty for none.
         extensions: value for `Sec-WebSocket-Extensions`, empty for none.
     """
-    proof = b64encode(sha1(key.encode("latin-1") + _GUID).digest())
+    proof = b2a_base64(sha1(key.encode("latin-1") + _GUID).digest(), newline=False)
     response = (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + proof
@@ -94,6 +93,6 @@ def _is_key(key: str) -> bool:
     if len(key) != 24:
         return False
     try:
-        return len(b64decode(key, validate=True)) == 16
-    except (Base64Error, ValueError):
+        return len(a2b_base64(key, strict_mode=True)) == 16
+    except ValueError:
         return False
