@@ -381,6 +381,10 @@ class Node:
         self.positions.suspect(self.hub.channels.values())
         clients = list(self.registry.clients.values())
         call_in_slices(self._loop.call_soon, clients, lambda client: client.renew_presence_soon())
+        self.meet_others()
+
+    def meet_others(self) -> None:
+        """Nodes that were there before can be heard from now on."""
         if self.cluster is not None:
             self.cluster.greet()
 

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from typing import Any, Protocol
 
 from ..config import Config
-from ..engines.local import Host, LocalEngine, Switch, SwitchedBroker, SwitchedMapBroker, SwitchedPresenceManager
+from ..engines.local import (
+    Host,
+    LocalBroker,
+    LocalController,
+    LocalEngine,
+    LocalMapBroker,
+    LocalPresenceManager,
+    Post,
+    Remote,
+    Switch,
+    SwitchedBroker,
+    SwitchedMapBroker,
+    SwitchedPresenceManager,
+)
+from ..engines.local.switch import CHANNELS_AT_ONCE
 from ..engines.memory import MemoryBroker, MemoryEngine, MemoryMapBroker, MemoryPresenceManager
 from ..interfaces import Broker, Clock, MapBroker, PresenceManager
+from .takeover import Predecessor
 
 
 class Engine(Protocol):
@@ -37,8 +53,17 @@ class WorkerEngine(LocalEngine):
 
     def __init__(self, path: str, group: str, number: int) -> None:
         super().__init__(path)
+        self._number = number
         self.group = group
         self.session_prefix = f"{number:02x}"
+
+    async def report(self) -> None:
+        """Tells the engine that this worker is ready to accept connections; returns when it may.
+
+        Raises:
+            BrokerError: the engine is gone.
+        """
+        await self.tell_ready(self._number)
 
 
 def memory_engine(config: Config, clock: Clock) -> MemoryEngine:
@@ -76,28 +101,93 @@ class SwitchedEngine:
         if self._switch.is_held:
             self.broker.current, self.presence.current = self.memory.broker, self.memory.presence
             self.map_broker.current = self.memory.map_broker
-            self.keep_alone()
+            self._keep_alone()
             for part in (self.memory.broker, self.memory.presence, self.memory.map_broker):
                 await part.start()
             self._switch.release()
 
-    async def move_to(self, broker: Broker, presence: PresenceManager, map_broker: MapBroker) -> None:
-        """Goes on with another engine, which has the state already."""
-        await self.broker.exchange(broker)
-        await self.map_broker.exchange(map_broker)
-        self.presence.current = presence
+    async def prepare(self, remote: Remote) -> None:
+        """Prepares to go on with an engine that has the state already."""
+        await self.broker.exchange(LocalBroker(remote))
+        await self.map_broker.exchange(LocalMapBroker(remote))
+        self.presence.current = LocalPresenceManager(remote)
+
+    def move(self) -> None:
+        """Goes on with that engine."""
         self._switch.release()
 
-    def share(self, host: Host) -> None:
+    async def inherit(self, predecessor: Predecessor) -> None:
+        """Takes up a predecessor's state, and serves it to the predecessor until that is gone.
+
+        Raises:
+            OSError: the state did not come.
+        """
+        memory, post = self.memory, Post()
+        targets = {"broker": memory.broker, "presence": memory.presence, "map_broker": memory.map_broker}
+        host = Host({**targets, "controller": post})
+        post.bind(host.events["controller"])  # messages between the workers of the predecessor
+        self._share(host)
+        await predecessor.inherit(host, memory, self._keep_alone)
+
+    def _share(self, host: Host) -> None:
         """Distributes to the guests of a host, too."""
         host.events["broker"].bind(self.broker.events)
         self.memory.broker.bind(host.events["broker"])
         host.events["map_broker"].bind(self.map_broker.events)
         self.memory.map_broker.bind(host.events["map_broker"])
 
-    def keep_alone(self) -> None:
+    def _keep_alone(self) -> None:
         """Distributes to this node only."""
         if self.broker.events is not None:
             self.memory.broker.bind(self.broker.events)
         if self.map_broker.events is not None:
             self.memory.map_broker.bind(self.map_broker.events)
+
+
+class HostedEngine:
+    """A memory engine of workers, which another process can take up while they go on.
+
+    Args:
+        memory: what the host serves at first.
+        host: serves it to the workers, and their messages to each other.
+    """
+
+    def __init__(self, memory: MemoryEngine, host: Host) -> None:
+        self.memory = memory
+        self._host = host
+        self._targets: dict[str, Any] = {}
+
+    async def hold(self) -> None:
+        """Holds everything that workers ask of the engine, and lets the state rest."""
+        self._host.hold("broker", "presence", "map_broker")
+        for part in (self.memory.broker, self.memory.presence, self.memory.map_broker):
+            await part.stop()
+
+    async def prepare(self, remote: Remote) -> None:
+        """Prepares to pass on what workers ask to an engine that has the state already."""
+        self._targets = {
+            "broker": LocalBroker(remote),
+            "presence": LocalPresenceManager(remote),
+            "map_broker": LocalMapBroker(remote),
+            "controller": LocalController(remote),
+        }
+        for target in ("broker", "map_broker", "controller"):
+            # Messages between workers also tell whether the engine answers: they are held for a moment only.
+            self._host.hold(target)
+            events = self._host.events[target]
+            remote.bind(target, events)
+            wanted = list(events.interested)
+            for start in range(0, len(wanted), CHANNELS_AT_ONCE):
+                await asyncio.gather(*map(self._targets[target].subscribe, wanted[start : start + CHANNELS_AT_ONCE]))
+
+    def move(self) -> None:
+        """Goes on with that engine."""
+        self._host.relay(self._targets)
+        self._host.release()
+
+    async def go_on(self) -> None:
+        """Goes on with the memory engine after all."""
+        if self._host.held:
+            for part in (self.memory.broker, self.memory.presence, self.memory.map_broker):
+                await part.start()
+            self._host.release()

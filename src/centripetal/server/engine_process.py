@@ -1,4 +1,7 @@
-"""The process that keeps the engine for the workers of a server, and the keys that endpoints have given away."""
+"""The process that keeps the engine for the workers of a server, and the keys that endpoints have given away.
+
+It takes the engine over from a predecessor, and hands it over to a successor.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,19 @@ import structlog
 from .. import __version__
 from ..auth import KeptKeys
 from ..config import Config
-from ..engines.local import Host, Link, Post
+from ..engines.local import Host, Link, Muster, Post
 from ..interfaces import SystemClock
 from ..outbound import HttpClient
-from .engine import memory_engine
+from .engine import HostedEngine, memory_engine
+from .ports import Ports
+from .takeover import READY_SECONDS, Predecessor, Successor
 
 SOCKET = "engine"
 """Name of the Unix socket in the server's folder."""
 
 STOP_ENGINE = signal.SIGUSR1
+TAKEN_OVER = signal.SIGUSR2
+"""What the engine sends the supervisor when the predecessor's state is there."""
 
 GRACE_SECONDS = 5.0
 """Processes that have not ended so long after `shutdown.timeout` are not waited for."""
@@ -28,65 +35,143 @@ GRACE_SECONDS = 5.0
 logger = structlog.get_logger("centripetal.server")
 
 
-def run_engine(config: Config, path: str, supervisor: int) -> int:
+def run_engine(config: Config, path: str, supervisor: int, ports: Ports, predecessor: Predecessor | None = None) -> int:
     """Keeps the engine until SIGUSR1; returns the exit code.
 
     Args:
         config: the configuration.
         path: of the Unix socket by which workers come.
         supervisor: process id. If SIGUSR1 says that this process is gone, the engine stays until the workers have left.
+        ports: what a successor gets.
+        predecessor: whose state is taken up first.
     """
 
-    async def serve() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        engine, post = memory_engine(config, SystemClock()), Post()
-        http = HttpClient(f"centripetal/{__version__}")
-        keys = KeptKeys(http, SystemClock())
-        if any(token.jwks_public_endpoint for token in (config.client.token, config.client.subscription_token)):
-            keys.prepare()
-        host = Host(
-            {
-                "broker": engine.broker,
-                "presence": engine.presence,
-                "map_broker": engine.map_broker,
-                "controller": post,
-                "keys": keys,
-            }
-        )
-        engine.broker.bind(host.events["broker"])
-        engine.map_broker.bind(host.events["map_broker"])
-        post.bind(host.events["controller"])
-        parts = (engine.broker, engine.presence, engine.map_broker)
-        for part in parts:
-            await part.start()
-        stop, left = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(STOP_ENGINE, stop.set)
-        # Those that go to all processes at once are for the workers, which need the engine until they have ended.
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-
-        def welcome() -> Link:
-            return host.welcome(left.set)
-
-        await loop.create_unix_server(welcome, path)
-        os.chmod(path, 0o600)
-        logger.info("engine_started", pid=os.getpid())
-        await stop.wait()
-        if os.getppid() != supervisor:
-            await _all_gone(host, left, config.shutdown.timeout + GRACE_SECONDS)
-        await http.close()
-        for part in parts:
-            await part.stop()
+    async def serve() -> int:
+        return await EngineProcess(config, supervisor, ports).run(path, predecessor)
 
     try:
         import uvloop
     except ImportError:
-        asyncio.run(serve())
-    else:
-        uvloop.run(serve())
-    return 0
+        return asyncio.run(serve())
+    return uvloop.run(serve())
+
+
+class EngineProcess:
+    """The engine, its links to the workers, and its way from a predecessor and to a successor.
+
+    Args:
+        config, supervisor, ports: see run_engine.
+    """
+
+    def __init__(self, config: Config, supervisor: int, ports: Ports) -> None:
+        self._config = config
+        self._supervisor = supervisor
+        self._ports = ports
+        self._memory, post = memory_engine(config, SystemClock()), Post()
+        self._muster = Muster(ports.count)
+        self._http = HttpClient(f"centripetal/{__version__}")
+        keys = KeptKeys(self._http, SystemClock())
+        if any(token.jwks_public_endpoint for token in (config.client.token, config.client.subscription_token)):
+            keys.prepare()
+        self._host = Host(
+            {
+                "broker": self._memory.broker,
+                "presence": self._memory.presence,
+                "map_broker": self._memory.map_broker,
+                "controller": post,
+                "keys": keys,
+                "muster": self._muster,
+            }
+        )
+        self._memory.broker.bind(self._host.events["broker"])
+        self._memory.map_broker.bind(self._host.events["map_broker"])
+        post.bind(self._host.events["controller"])
+        self._parts = (self._memory.broker, self._memory.presence, self._memory.map_broker)
+        self._stop, self._left = asyncio.Event(), asyncio.Event()
+        self._successor: Successor | None = None
+
+    async def run(self, path: str, predecessor: Predecessor | None) -> int:
+        """Keeps the engine until SIGUSR1; returns the exit code."""
+        self._watch_signals()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        await asyncio.get_running_loop().create_unix_server(self._welcome, path)
+        os.chmod(path, 0o600)
+        logger.info("engine_started", pid=os.getpid())
+        if predecessor is not None and not await self._take_over(predecessor):
+            return 1
+        if predecessor is None:
+            for part in self._parts:
+                await part.start()
+            self._muster.dismissed.set()
+        self._await_successor()
+        await self._stop.wait()
+        self._close_doors()
+        if self._successor is not None:
+            await self._successor.finish()
+        if os.getppid() != self._supervisor:
+            await _all_gone(self._host, self._left, self._config.shutdown.timeout + GRACE_SECONDS)
+        await self._http.close()
+        for part in self._parts:
+            await part.stop()
+        return 0
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(STOP_ENGINE, self._stop.set)
+        # Those that go to all processes at once are for the workers, which need the engine until they have ended.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        loop.add_signal_handler(signal.SIGTERM, self._close_doors)
+
+    def _welcome(self) -> Link:
+        return self._host.welcome(self._left.set)
+
+    async def _take_over(self, predecessor: Predecessor) -> bool:
+        """Takes up the state when all workers are ready; returns whether it is there."""
+        task = asyncio.ensure_future(self._inherit(predecessor))
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            return False
+        except (OSError, TimeoutError) as error:
+            logger.critical("takeover_failed", error=str(error) or "the workers did not become ready")
+            return False
+        logger.info("taken_over")
+        os.kill(self._supervisor, TAKEN_OVER)
+        return True
+
+    async def _inherit(self, predecessor: Predecessor) -> None:
+        async with asyncio.timeout(READY_SECONDS):
+            await self._muster.complete.wait()
+        await predecessor.inherit(self._host, self._memory)
+        for part in self._parts:
+            await part.start()
+        predecessor.accepted()
+        self._muster.dismissed.set()
+
+    def _await_successor(self) -> None:
+        path = self._config.http_server.takeover_socket
+        if path and not self._stop.is_set():
+            estate = HostedEngine(self._memory, self._host)
+            self._successor = Successor(path, self._ports.filenos, estate, self._make_way)
+            self._successor.wait()
+
+    def _make_way(self) -> None:
+        """Has the workers say goodbye: another server has taken over."""
+        self._close_doors()
+        if os.getppid() == self._supervisor:
+            os.kill(self._supervisor, signal.SIGTERM)
+
+    def _close_doors(self) -> None:
+        """The server stops: nobody may take over from it any more, and nobody waits at its ports."""
+        if self._successor is not None:
+            self._successor.close()
+        self._ports.close()
 
 
 async def _all_gone(host: Host, left: asyncio.Event, seconds: float) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 
 try:
@@ -32,6 +33,7 @@ from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
 from .farewell import disconnect_clients
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
+from .ports import Place, Ports, places_of
 from .quic_doors import QuicDoor, build_quic_doors
 from .reloading import read_again
 from .takeover import Predecessor, Successor
@@ -64,6 +66,7 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
         The process's exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start or had to be cut off.
     """
     config = loaded.config
+    raise_file_limit()
     try:
         close_log = configure_logging(config.log)
     except OSError as error:
@@ -128,6 +131,8 @@ class Server:
         self._key_sets: KeySets
         self._hooks: ProxyTable
         self._closing: set[asyncio.Task[None]] = set()
+        self._ports: Ports | None = None
+        self._predecessor: Predecessor | None = None
         self._successor: Successor | None = None
         self._stop = asyncio.Event()
 
@@ -135,13 +140,10 @@ class Server:
         """Starts, waits for the signal, and stops; returns the exit code."""
         config = self._loaded.config
         self._tell_sources()
-        raise_file_limit()
-        predecessor, engine = None, await self._choose_engine()
-        self._engine = engine
+        engine = self._engine = await self._choose_engine()
+        predecessor = self._predecessor
         directory = engine.keys if isinstance(engine, WorkerEngine) else None
         self._key_sets = KeySets(self._http, SystemClock(), directory=directory)
-        if config.http_server.takeover_socket:
-            predecessor = await Predecessor.meet(config.http_server.takeover_socket)
         self.node = build_node(config, self._key_sets, engine, self._num_workers)
         self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
         if isinstance(engine, WorkerEngine) and self._worker is not None:
@@ -160,16 +162,17 @@ class Server:
         self.node.ticker.every_second.append(self.tls.every_second)
         self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls)
         if predecessor is not None and isinstance(engine, SwitchedEngine):
-            await predecessor.inherit(engine)
+            await engine.inherit(predecessor)
         await self.node.start()
         await self.tls.start()
+        if isinstance(engine, WorkerEngine):
+            await engine.report()
+            self.node.meet_others()
         self._heed_signals()  # before anybody is told that the server is there
         gate = gate_of(self.node)
         for door in self.doors:
-            sockets = predecessor.sockets_of(door) if predecessor is not None else ()
-            tls = self.tls.context_of(door.name)
-            shares = self._worker is not None
-            await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate, reuse_port=shares)
+            sockets, tls = self._sockets_of(door), self.tls.context_of(door.name)
+            await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
         for quic_door in self.quic_doors:
             await quic_door.start(waits=predecessor is not None)
@@ -183,7 +186,7 @@ class Server:
             logger.info("taken_over")
         if isinstance(engine, SwitchedEngine):
             path = config.http_server.takeover_socket
-            self._successor = Successor(path, self.doors, engine, self._stop.set)
+            self._successor = Successor(path, self._filenos, engine, self._stop.set)
             self._successor.wait()
         gc.collect()
         gc.freeze()
@@ -196,6 +199,8 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if self._worker is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     async def _choose_engine(self) -> Engine | None:
         """Returns the engine, if it is not the node's alone."""
@@ -205,8 +210,21 @@ class Server:
             await engine.start()
             return engine
         if config.http_server.takeover_socket:
+            self._predecessor = await asyncio.to_thread(Predecessor.meet, config.http_server.takeover_socket)
+            inherited = self._predecessor.take_sockets() if self._predecessor is not None else None
+            self._ports = Ports(places_of(config), 1, inherited)
             return SwitchedEngine(memory_engine(config, SystemClock()))
         return None
+
+    def _sockets_of(self, door: Door) -> Sequence[socket.socket]:
+        """Returns listening sockets that are there already."""
+        place = door.address, door.port
+        if self._worker is not None:
+            return self._worker.sockets[place]
+        return self._ports.sockets[place] if self._ports is not None else ()
+
+    def _filenos(self) -> dict[Place, list[int]]:
+        return {(door.address, door.port): door.listener.filenos() for door in self.doors}
 
     def _tell_sources(self) -> None:
         loaded = self._loaded

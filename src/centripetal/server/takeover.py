@@ -1,47 +1,44 @@
 """A new process takes over from the one that runs: its listening sockets, and what its memory engine keeps.
 
 The one that runs listens on a Unix socket (`http_server.takeover_socket`). A process that starts with the same option
-asks there first. It gets the listening sockets, so that no connection is refused or lost in between, and then everything
-that channels hold; what is asked meanwhile waits some milliseconds. From then on the new process keeps the engine, and
-serves it to the old one, which says goodbye to its clients at its own pace and ends.
+asks there first. It gets the listening sockets, so that no connection is refused or lost in between. When it is ready to
+accept, it says so, and gets everything that channels hold; what is asked meanwhile waits some milliseconds. From then on
+the new process keeps the engine, and serves it to the old one, which says goodbye to its clients at its own pace and ends.
+
+With several workers, the supervisor gets the sockets, and the process that keeps the engine the rest. An old one passes
+on what its workers ask.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
-import struct
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
-from ..engines.local import VERSION, Heir, Host, LocalBroker, LocalMapBroker, LocalPresenceManager, Remote
+from ..engines.local import Heir, Host, Remote
 from ..engines.local.methods import METHOD_OF
+from ..engines.memory import MemoryEngine
 from ..engines.memory.snapshot import in_batches
-from .doors import Door
-from .engine import SwitchedEngine
+from .meeting import TakeoverError, greet, is_own, meet
+from .ports import Place, Sockets
 
-MEETING_SECONDS = 5.0
-"""Each side waits for the other's next words at most so long."""
+READY_SECONDS = 30.0
+"""So long after it got the sockets the new process must be ready."""
 
 HANDOVER_SECONDS = 20.0
 """The whole of the state must be handed over within this; otherwise the old process goes on."""
 
-MAX_SOCKETS = 16
-MAX_GREETING_BYTES = 65536
+READY = b"\n"
 
 _RESTORE = METHOD_OF["heir", "restore"]
 _BEGIN = METHOD_OF["heir", "begin"]
 
 logger = structlog.get_logger("centripetal.server")
-
-
-class TakeoverError(Exception):
-    """The other process cannot be understood, or did not keep to what was agreed."""
 
 
 class Predecessor:
@@ -52,60 +49,57 @@ class Predecessor:
         sockets: its listening sockets by address and port.
     """
 
-    def __init__(self, connection: socket.socket, sockets: dict[tuple[str, int], list[socket.socket]]) -> None:
+    def __init__(self, connection: socket.socket, sockets: Sockets) -> None:
         self._connection = connection
         self._sockets = sockets
         self._heir: Heir | None = None
 
     @classmethod
-    async def meet(cls, path: str) -> Predecessor | None:
-        """Asks the process that listens on a Unix socket for what it has; None when there is none.
+    def meet(cls, path: str) -> Predecessor | None:
+        """Asks the process that listens on a Unix socket for what it has; None when there is none. Blocks.
 
         Raises:
             OSError: there is one, but it does not answer as it should.
         """
         try:
-            return await asyncio.to_thread(_meet, path)
+            return cls(*meet(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return None
-        except (TakeoverError, ValueError, KeyError) as error:
+        except TakeoverError as error:
             raise OSError(f"{path}: the process there cannot be taken over from: {error}") from error
 
-    def sockets_of(self, door: Door) -> Sequence[socket.socket]:
-        """Returns the listening sockets for a door; none if the old process did not listen there."""
-        return self._sockets.pop((door.address, door.port), ())
+    def take_sockets(self) -> Sockets:
+        """Returns its listening sockets by address and port; they are the caller's then."""
+        sockets, self._sockets = self._sockets, {}
+        return sockets
 
-    async def inherit(self, engine: SwitchedEngine) -> None:
-        """Takes up the state, and serves it to the old process from then on.
+    async def inherit(self, host: Host, memory: MemoryEngine, left: Callable[[], None] = lambda: None) -> None:
+        """Takes up the state, and serves it to the old process from then on. Call it when nothing else can fail.
 
         Args:
-            engine: bound to the node, not started yet.
+            host: serves the engine.
+            memory: the engine, not started yet.
+            left: called when the old process has gone.
 
         Raises:
             OSError: the state did not come.
         """
-        heir = self._heir = Heir(engine.memory)
-        host = Host(
-            {
-                "broker": engine.memory.broker,
-                "presence": engine.memory.presence,
-                "map_broker": engine.memory.map_broker,
-                "heir": heir,
-            }
-        )
-        engine.share(host)
+        heir = self._heir = Heir(memory)
+        host.targets["heir"] = heir
         gone = asyncio.Event()
 
         def leave() -> None:
-            engine.keep_alone()
+            left()
             gone.set()
 
         link = host.welcome(leave)
+        self._connection.send(READY)
         await asyncio.get_running_loop().create_connection(lambda: link, sock=self._connection)
         waits = [asyncio.ensure_future(event.wait()) for event in (heir.complete, gone)]
         try:
             await asyncio.wait(waits, timeout=HANDOVER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            del host.targets["heir"]
             for wait in waits:
                 wait.cancel()
         if not heir.complete.is_set():
@@ -113,12 +107,35 @@ class Predecessor:
             raise OSError("the process that was to be taken over from did not hand over what it keeps")
 
     def accepted(self) -> None:
-        """Connections are accepted now: the old process may leave. Sockets that nobody took are closed."""
-        for sockets in self._sockets.values():
-            for sock in sockets:
-                sock.close()
+        """Connections are accepted now: the old process may leave."""
         if self._heir is not None:
             self._heir.accepting.set()
+
+    def leave(self) -> None:
+        """Closes the connection in a process that does not inherit."""
+        self._connection.close()
+
+
+class Estate(Protocol):
+    """What is handed over.
+
+    Attributes:
+        memory: the engine with the state.
+    """
+
+    memory: MemoryEngine
+
+    async def hold(self) -> None:
+        """Lets what is asked wait, and the state rest."""
+
+    async def prepare(self, remote: Remote) -> None:
+        """Has the heir, which has the state, tell from its first publication on what is wanted here."""
+
+    def move(self) -> None:
+        """The heir keeps the engine now."""
+
+    async def go_on(self) -> None:
+        """Goes on as before; nothing happens if nothing is held."""
 
 
 class Successor:
@@ -126,15 +143,21 @@ class Successor:
 
     Args:
         path: of the Unix socket.
-        doors: whose sockets are handed over.
-        engine: what is handed over.
+        listeners: returns the descriptors of the listening sockets that are handed over, by place.
+        estate: what is handed over.
         replaced: called when the other process has taken over.
     """
 
-    def __init__(self, path: str, doors: Sequence[Door], engine: SwitchedEngine, replaced: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        listeners: Callable[[], Mapping[Place, Sequence[int]]],
+        estate: Estate,
+        replaced: Callable[[], None],
+    ) -> None:
         self._path = path
-        self._doors = doors
-        self._engine = engine
+        self._listeners = listeners
+        self._estate = estate
         self._replaced = replaced
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -171,13 +194,18 @@ class Successor:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
 
+    async def finish(self) -> None:
+        """Waits until nothing is being handed over, for no longer than that may take."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     def _accept(self) -> None:
         assert self._socket is not None
         try:
             connection, _ = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        if self._task is not None or not _is_own(connection):
+        if self._task is not None or not is_own(connection):
             connection.close()
             return
         self._task = asyncio.get_running_loop().create_task(self._hand_over(connection))
@@ -187,20 +215,20 @@ class Successor:
         self._task = None
 
     async def _hand_over(self, connection: socket.socket) -> None:
-        places = [
-            {"address": door.address, "port": door.port, "count": len(door.listener.filenos())} for door in self._doors
-        ]
-        filenos = [number for door in self._doors for number in door.listener.filenos()]
+        loop = asyncio.get_running_loop()
         remote = Remote()
         try:
+            await asyncio.to_thread(greet, connection, self._listeners())
+            async with asyncio.timeout(READY_SECONDS):
+                if await loop.sock_recv(connection, len(READY)) != READY:
+                    raise TakeoverError("it did not become ready")
             async with asyncio.timeout(HANDOVER_SECONDS):
-                await asyncio.to_thread(_greet, connection, places, filenos)
-                await asyncio.get_running_loop().create_connection(lambda: remote.link, sock=connection)
-                logger.info("handing_over", clients=len(self._engine.broker.channels))
+                await loop.create_connection(lambda: remote.link, sock=connection)
+                logger.info("handing_over")
                 await self._hand_over_state(remote)
         except Exception as error:  # noqa: BLE001 - whatever it is, this process must go on
             logger.error("takeover_failed", error=str(error) or type(error).__name__)
-            await self._engine.go_on()
+            await self._estate.go_on()
             remote.link.abort()
             connection.close()
             return
@@ -208,63 +236,10 @@ class Successor:
         self._replaced()
 
     async def _hand_over_state(self, remote: Remote) -> None:
-        engine = self._engine
-        await engine.hold()
-        for batch in in_batches(engine.memory.records()):
+        estate = self._estate
+        await estate.hold()
+        for batch in in_batches(estate.memory.records()):
             await remote.call(_RESTORE, batch)
+        await estate.prepare(remote)
         await remote.call(_BEGIN)
-        await engine.move_to(LocalBroker(remote), LocalPresenceManager(remote), LocalMapBroker(remote))
-
-
-def _meet(path: str) -> Predecessor:
-    """Connects, and receives the sockets. Blocks."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(MEETING_SECONDS)
-    received: list[socket.socket] = []
-    try:
-        connection.connect(path)
-        connection.sendall(json.dumps({"version": VERSION, "pid": os.getpid()}).encode() + b"\n")
-        data, numbers, _, _ = socket.recv_fds(connection, MAX_GREETING_BYTES, MAX_SOCKETS)
-        received = [socket.socket(fileno=number) for number in numbers]
-        if not data:
-            raise TakeoverError("it refused")
-        answer = json.loads(data)
-        if "error" in answer:
-            raise TakeoverError(str(answer["error"]))
-        sockets: dict[tuple[str, int], list[socket.socket]] = {}
-        rest = list(received)
-        for place in answer["listeners"]:
-            sockets[place["address"], place["port"]] = rest[: place["count"]]
-            del rest[: place["count"]]
-        connection.setblocking(False)
-    except BaseException:
-        for sock in (connection, *received):
-            sock.close()
-        raise
-    return Predecessor(connection, sockets)
-
-
-def _greet(connection: socket.socket, places: Sequence[dict[str, Any]], filenos: Sequence[int]) -> None:
-    """Reads who asks, and sends the sockets. Blocks."""
-    connection.settimeout(MEETING_SECONDS)
-    line = b""
-    while not line.endswith(b"\n"):
-        more = connection.recv(MAX_GREETING_BYTES)
-        if not more or len(line) > MAX_GREETING_BYTES:
-            raise TakeoverError("a greeting without end")
-        line += more
-    version = json.loads(line).get("version")
-    if version != VERSION:
-        error = f"it understands version {VERSION} of the handover, and was asked for {version}"
-        connection.sendall(json.dumps({"error": error}).encode())
-        raise TakeoverError(error)
-    socket.send_fds(connection, [json.dumps({"listeners": places}).encode()], list(filenos))
-    connection.setblocking(False)
-
-
-def _is_own(connection: socket.socket) -> bool:
-    """Whether the process at the other end is the same user's, or root's."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return user in (0, os.geteuid())
+        estate.move()

@@ -17,16 +17,17 @@ from dataclasses import dataclass, field
 import structlog
 
 from ..config import Config, ConfigError, LoadedConfig
-from ..transports.acceptor import bind
 from .build import remove_pid_file, write_pid_file
-from .engine_process import GRACE_SECONDS, SOCKET, STOP_ENGINE, run_engine
+from .engine_process import GRACE_SECONDS, SOCKET, STOP_ENGINE, TAKEN_OVER, run_engine
+from .ports import Ports, Sockets, check_shared, places_of
 from .reloading import read_again
 from .shared_counts import SharedCounts
+from .takeover import Predecessor
 
 YOUNG_SECONDS = 1.0
 """A process that ends so soon is started anew only after a pause of as long."""
 
-_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, TAKEN_OVER}
 
 logger = structlog.get_logger("centripetal.server")
 
@@ -40,12 +41,14 @@ class Worker:
         group: id of the server that the workers are together.
         socket: path of the engine's Unix socket.
         counts: clients of all workers.
+        sockets: to accept connections from, by place.
     """
 
     number: int
     group: str
     socket: str
     counts: SharedCounts
+    sockets: Sockets
 
     def set_clients(self, count: int) -> None:
         """Tells how many clients this worker has."""
@@ -98,28 +101,42 @@ class Supervisor:
         self._run_worker = run_worker
         count = number_of_workers(loaded.config)
         self._folder = tempfile.mkdtemp(prefix="centripetal-")
-        path = os.path.join(self._folder, SOCKET)
+        self._path = os.path.join(self._folder, SOCKET)
         self._counts = SharedCounts(count)
-        group = str(uuid.uuid4())
+        self._group = str(uuid.uuid4())
         self._pid = os.getpid()
-        self._engine = Child("engine", lambda: run_engine(self._loaded.config, path, self._pid))
-        self._workers = [self._make(Worker(number, group, path, self._counts)) for number in range(count)]
+        self._engine = Child("engine", self._run_engine)
+        self._workers = [self._make(number) for number in range(count)]
+        self._predecessor: Predecessor | None = None  # until its state is there
+        self._ports: Ports
         self._stopping = False
         self._failed = 0
 
-    def _make(self, worker: Worker) -> Child:
-        return Child(f"worker {worker.number}", lambda: self._run_worker(self._loaded, worker))
+    def _make(self, number: int) -> Child:
+        return Child(f"worker {number}", lambda: self._run_as(number))
+
+    def _run_engine(self) -> int:
+        return run_engine(self._loaded.config, self._path, self._pid, self._ports, self._predecessor)
+
+    def _run_as(self, number: int) -> int:
+        """Runs a worker; the result is the exit code."""
+        if self._predecessor is not None:
+            self._predecessor.leave()
+        sockets = self._ports.keep_share_of(number)
+        return self._run_worker(self._loaded, Worker(number, self._group, self._path, self._counts, sockets))
 
     def run(self) -> int:
         """Runs until a signal ends it; returns the exit code."""
         config = self._loaded.config
         try:
-            self._check_ports()
+            self._open_ports()
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-            if config.pid_file:
+            if config.pid_file and self._predecessor is None:
                 write_pid_file(config.pid_file)
             for child in (self._engine, *self._workers):
                 self._start(child)
+            if self._predecessor is not None:
+                self._predecessor.leave()
             while any(child.pid for child in self._workers):
                 self._wait()
             self._end(self._engine)
@@ -129,12 +146,20 @@ class Supervisor:
             shutil.rmtree(self._folder, ignore_errors=True)
         return self._failed
 
-    def _check_ports(self) -> None:
-        """Raises OSError if another server has a port; the workers share theirs, so they would not notice."""
-        server = self._loaded.config.http_server
-        for address, port in {(server.address, server.port), server.internal_place}:
-            for sock in bind(address, port):
-                sock.close()
+    def _open_ports(self) -> None:
+        """Gets the listening sockets, from a predecessor if there is one.
+
+        Raises:
+            OSError: another server has a port, or the predecessor does not answer as it should.
+        """
+        config = self._loaded.config
+        inherited = None
+        if config.http_server.takeover_socket:
+            self._predecessor = Predecessor.meet(config.http_server.takeover_socket)
+        if self._predecessor is not None:
+            inherited = self._predecessor.take_sockets()
+            check_shared(config)
+        self._ports = Ports(places_of(config), len(self._workers), inherited)
 
     def _wait(self) -> None:
         """Handles one signal, or the time for a new start."""
@@ -146,6 +171,10 @@ class Supervisor:
         elif number == signal.SIGHUP:
             self._read_again()
             self._signal(self._workers, signal.SIGHUP)
+        elif number == TAKEN_OVER:
+            self._predecessor = None
+            if self._loaded.config.pid_file:
+                write_pid_file(self._loaded.config.pid_file)
         self._reap()
         if self._stopping:
             return
@@ -177,7 +206,7 @@ class Supervisor:
             return
         code = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})  # a worker heeds it when it runs
             _die_with_parent(self._pid, STOP_ENGINE if child is self._engine else signal.SIGTERM)
             code = child.run()
         except BaseException:
@@ -214,15 +243,17 @@ class Supervisor:
             self._failed = self._failed or int(code != 0)
             return
         logger.error("process_ended", process=child.name, code=code)
-        if code > 0 and child.starts == 1 and time.monotonic() - child.started_at < 10.0:
-            # It could not start, and said why.
+        is_heir = child is self._engine and self._predecessor is not None
+        if is_heir or (code > 0 and child.starts == 1 and time.monotonic() - child.started_at < 10.0):
+            # It could not start, and said why; or has lost what it was to take over.
             self._failed = 1
             self._stop()
 
     def _stop(self) -> None:
         if not self._stopping:
             self._stopping = True
-            self._signal(self._workers, signal.SIGTERM)
+            self._signal(self._all(), signal.SIGTERM)
+            self._ports.close()
 
     def _signal(self, children: list[Child], number: int) -> None:
         for child in children:

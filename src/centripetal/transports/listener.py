@@ -90,7 +90,6 @@ class Listener:
         *,
         sockets: Sequence[socket.socket] = (),
         tls: ssl.SSLContext | None = None,
-        reuse_port: bool = False,
         backlog: int = 4096,
         gate: Gate | None = None,
     ) -> None:
@@ -101,7 +100,6 @@ class Listener:
             port: TCP port, 0 for a free one.
             sockets: bound ones instead of both; they are the listener's then.
             tls: serve TLS with this context; its ALPN protocols may have `h2`.
-            reuse_port: share the port with other processes (SO_REUSEPORT).
             backlog: connections that the kernel may hold for us.
             gate: where newcomers wait, if all listeners of the process have one.
 
@@ -112,7 +110,7 @@ class Listener:
         self.deadlines = Deadlines(self.loop)
         self.gate = gate or Gate(self.loop)
         self.is_tls = tls is not None
-        self._sockets = list(sockets or bind(host, port, reuse_port=reuse_port))
+        self._sockets = list(sockets or bind(host, port))
         for sock in self._sockets:
             sock.listen(backlog)
             self._acceptors.append(Acceptor(sock, self.gate, partial(self._welcome, tls)))

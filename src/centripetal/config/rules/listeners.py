@@ -73,7 +73,6 @@ def _check_workers(config: Config) -> None:
     if text == "1":
         return
     for option, is_set in (
-        ("http_server.takeover_socket", bool(config.http_server.takeover_socket)),
         ("http_server.tls_autocert.enabled", config.http_server.tls_autocert.enabled),
         ("http_server.http3.enabled", config.http_server.http3.enabled),
     ):

@@ -5,6 +5,7 @@ from .heir import Heir, HeirError
 from .host import Host
 from .link import Link
 from .methods import VERSION
+from .muster import Muster
 from .post import Post
 from .remote import LocalBroker, LocalController, LocalKeyDirectory, LocalMapBroker, LocalPresenceManager, Remote
 from .switch import Switch, SwitchedBroker, SwitchedController, SwitchedMapBroker, SwitchedPresenceManager
@@ -21,6 +22,7 @@ __all__ = [
     "LocalKeyDirectory",
     "LocalMapBroker",
     "LocalPresenceManager",
+    "Muster",
     "Post",
     "Remote",
     "Switch",

@@ -24,6 +24,7 @@ SILENT_SECONDS = 3.0
 PAUSE_SECONDS = 0.05
 
 _PING = METHOD_OF["controller", "send"]
+_REPORT = METHOD_OF["muster", "report"]
 
 logger = structlog.get_logger("centripetal.engines")
 
@@ -68,6 +69,17 @@ class LocalEngine:
                     return
                 except OSError:
                     await asyncio.sleep(PAUSE_SECONDS)
+
+    async def tell_ready(self, number: int) -> None:
+        """Tells the host that this worker is ready to accept connections; returns when it may.
+
+        Args:
+            number: of the worker.
+
+        Raises:
+            BrokerError: the host is gone.
+        """
+        await self._remote.call(_REPORT, number)
 
     async def stop(self) -> None:
         """Ends the link."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -21,16 +22,23 @@ class Host:
     """Serves engines to the processes that are linked to it.
 
     Args:
-        targets: what is served, by name: `broker`, `presence`, `map_broker`, `controller`, `keys`, `heir`. Their coroutines may suspend.
+        targets: what is served, by name: `broker`, `presence`, `map_broker`, `controller`, `keys`, `muster`, `heir`. Their
+            coroutines may suspend.
 
     Attributes:
+        targets: what is served now.
         guests: the links.
         events: what brokers are to be bound to, by target.
+        held: targets whose requests wait.
+        is_relay: the targets are another host's, which must know what the guests want to be told.
     """
 
     def __init__(self, targets: Mapping[str, Any]) -> None:
-        self.targets = targets
+        self.targets = dict(targets)
         self.guests: set[Guest] = set()
+        self.held: set[str] = set()
+        self.is_relay = False
+        self._waiting: deque[tuple[Guest, int, Call, tuple[Any, ...]]] = deque()
         self.events = {target: Distribution(target) for target in ("broker", "map_broker", "controller") if target in targets}
 
     def welcome(self, left: Callable[[], None] = lambda: None) -> Link:
@@ -40,6 +48,31 @@ class Host:
             left: called when the link has ended.
         """
         return Guest(self, left).link
+
+    def hold(self, *targets: str) -> None:
+        """Lets everything that is asked of these targets from now on wait."""
+        self.held.update(targets)
+
+    def keep_waiting(self, guest: Guest, request: int, method: Call, arguments: tuple[Any, ...]) -> None:
+        """Keeps a request until release()."""
+        self._waiting.append((guest, request, method, arguments))
+
+    def release(self) -> None:
+        """Goes on with what waits, in its order."""
+        self.held.clear()
+        waiting, self._waiting = self._waiting, deque()
+        for guest, request, method, arguments in waiting:
+            if guest.link.is_open:
+                guest.carry_out(request, method, arguments)
+
+    def relay(self, targets: Mapping[str, Any]) -> None:
+        """Has another host carry out what is asked from now on.
+
+        Args:
+            targets: reach it. It tells `events` already what the guests want to be told.
+        """
+        self.targets.update(targets)
+        self.is_relay = True
 
 
 class Distribution:
@@ -115,13 +148,19 @@ class Guest:
             raise LinkError(f"request {request} of method {number}")
         method = METHODS[number]
         arguments = method.decode_arguments(body)
-        target = self._host.targets.get(method.target)
-        if target is None:
+        if method.target not in self._host.targets:
             raise LinkError(f"there is no {method.target}")
-        if method.is_about_interest:
-            self._follow(method, arguments[0])
+        if method.target in self._host.held:
+            self._host.keep_waiting(self, request, method, arguments)
+        else:
+            self.carry_out(request, method, arguments)
+
+    def carry_out(self, request: int, method: Call, arguments: tuple[Any, ...]) -> None:
+        """Does what was asked, and answers when it is done."""
+        if method.is_about_interest and self._follow(method, arguments[0]):
             self.link.send(frame(request, RESULT, None))
             return
+        target = self._host.targets[method.target]
         try:
             done, value = run_eagerly(getattr(target, method.name)(*arguments))
         except Exception as error:  # noqa: BLE001 - the one who asked must learn of it
@@ -134,18 +173,20 @@ class Guest:
             self._tasks.add(value)
             value.add_done_callback(partial(self._answer, request, method))
 
-    def _follow(self, method: Call, channel: str) -> None:
+    def _follow(self, method: Call, channel: str) -> bool:
+        """Notes what the guest wants; returns whether that is all there is to do."""
         interested = self._host.events[method.target].interested
         if method.name == "subscribe":
             self._channels.add((method.target, channel))
             interested.setdefault(channel, set()).add(self)
-            return
+            return not self._host.is_relay
         self._channels.discard((method.target, channel))
         guests = interested.get(channel)
         if guests is not None:
             guests.discard(self)
             if not guests:
                 del interested[channel]
+        return not self._host.is_relay or channel in interested
 
     def _answer(self, request: int, method: Call, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -26,6 +26,7 @@ from ...interfaces import (
     PresenceManager,
 )
 from .heir import HeirError, HeirMethods
+from .muster import MusterMethods
 from .post import PostMethods
 
 RESULT, FAILURE = 0, 1
@@ -40,7 +41,8 @@ class Call:
 
     Attributes:
         number: its place in the table.
-        target: `broker`, `presence`, `map_broker`, `controller`, `keys` or `heir`: what has the method, or what tells of the event.
+        target: `broker`, `presence`, `map_broker`, `controller`, `keys`, `muster` or `heir`: what has the method, or what
+            tells of the event.
         name: of the method.
         decode_arguments: makes a tuple of MessagePack; raises msgspec.DecodeError, which covers wrong types.
         decode_result: makes the result.
@@ -82,6 +84,7 @@ METHODS = _table(
         ("heir", HeirMethods, HeirError, ("restore", "begin")),
         ("controller", PostMethods, BrokerError, ("subscribe", "send")),
         ("keys", KeyDirectory, KeyDirectoryError, ("find",)),
+        ("muster", MusterMethods, BrokerError, ("report",)),
     )
 )  # fmt: skip
 
@@ -96,5 +99,5 @@ EVENTS = _table(
 METHOD_OF = {(method.target, method.name): method for method in METHODS}
 EVENT_OF = {(event.target, event.name): event for event in EVENTS}
 
-VERSION = 2
+VERSION = 3
 """Of both tables and what they carry. Rows, and fields with defaults, may be added at the end without a new one."""

@@ -276,8 +276,12 @@ class LocalController:
 
     async def start(self, node: str) -> None:
         """Asks for what goes to this node and to all."""
-        await self._remote.call(_POST_SUBSCRIBE, node)
-        await self._remote.call(_POST_SUBSCRIBE, "")
+        await self.subscribe(node)
+        await self.subscribe("")
+
+    async def subscribe(self, address: str) -> None:
+        """Asks for what goes to an address; empty for what goes to all."""
+        await self._remote.call(_POST_SUBSCRIBE, address)
 
     async def stop(self) -> None:
         """Nothing to do."""
