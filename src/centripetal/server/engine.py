@@ -89,10 +89,13 @@ class SwitchedEngine:
         self.broker = SwitchedBroker(self._switch, memory.broker)
         self.presence = SwitchedPresenceManager(self._switch, memory.presence)
         self.map_broker = SwitchedMapBroker(self._switch, memory.map_broker)
+        self._guests: HostedEngine | None = None  # while a predecessor is there
 
     async def hold(self) -> None:
         """Holds everything that the node asks, and lets the state rest."""
         self._switch.hold()
+        if self._guests is not None:
+            await self._guests.hold()
         for part in (self.memory.broker, self.memory.presence, self.memory.map_broker):
             await part.stop()
 
@@ -101,7 +104,8 @@ class SwitchedEngine:
         if self._switch.is_held:
             self.broker.current, self.presence.current = self.memory.broker, self.memory.presence
             self.map_broker.current = self.memory.map_broker
-            self._keep_alone()
+            if self._guests is not None:
+                await self._guests.go_on()
             for part in (self.memory.broker, self.memory.presence, self.memory.map_broker):
                 await part.start()
             self._switch.release()
@@ -111,10 +115,14 @@ class SwitchedEngine:
         await self.broker.exchange(LocalBroker(remote))
         await self.map_broker.exchange(LocalMapBroker(remote))
         self.presence.current = LocalPresenceManager(remote)
+        if self._guests is not None:
+            await self._guests.prepare(remote)  # events go to guests and node from then on
 
     def move(self) -> None:
         """Goes on with that engine."""
         self._switch.release()
+        if self._guests is not None:
+            self._guests.move()
 
     async def inherit(self, predecessor: Predecessor) -> None:
         """Takes up a predecessor's state, and serves it to the predecessor until that is gone.
@@ -127,6 +135,7 @@ class SwitchedEngine:
         host = Host({**targets, "controller": post})
         post.bind(host.events["controller"])  # messages between the workers of the predecessor
         self._share(host)
+        self._guests = HostedEngine(memory, host)
         await predecessor.inherit(host, memory, self._keep_alone)
 
     def _share(self, host: Host) -> None:
@@ -138,6 +147,7 @@ class SwitchedEngine:
 
     def _keep_alone(self) -> None:
         """Distributes to this node only."""
+        self._guests = None
         if self.broker.events is not None:
             self.memory.broker.bind(self.broker.events)
         if self.map_broker.events is not None:

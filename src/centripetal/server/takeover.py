@@ -216,7 +216,7 @@ class Successor:
 
     async def _hand_over(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        remote = Remote()
+        remote = Remote(keeps_interest=True)
         try:
             await asyncio.to_thread(greet, connection, self._listeners())
             async with asyncio.timeout(READY_SECONDS):

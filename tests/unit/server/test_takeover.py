@@ -18,6 +18,8 @@ from test_lifecycle import OPEN, START_SECONDS, Running
 from websockets.exceptions import ConnectionClosed
 
 from centripetal.engines.local import VERSION
+from centripetal.server.meeting import meet
+from centripetal.server.takeover import READY
 
 CLIENTS = int(os.environ.get("TAKEOVER_CLIENTS", "40"))
 DRAIN_SECONDS = 2.0
@@ -146,6 +148,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def break_off_in_the_middle(path: Path) -> None:
+    """Begins to take over, and goes when the first of the state comes."""
+    connection, sockets = meet(str(path))
+    with connection:
+        connection.setblocking(True)
+        connection.sendall(READY)
+        assert connection.recv(1)
+    for listening in itertools.chain.from_iterable(sockets.values()):
+        listening.close()
+
+
 def test_nothing_is_lost_and_nobody_is_dropped_at_once(tmp_path: Path) -> None:
     port = free_port()
     servers = [start(tmp_path, "old", port, CONFIG)]
@@ -217,7 +230,9 @@ def test_a_successor_that_fails_leaves_the_first_as_it_was(tmp_path: Path) -> No
             assert json.loads(data)["listeners"][0]["port"] == port
             for number in numbers:
                 os.close(number)
-        old.wait_for("takeover_failed")
+        old.wait_for_times("takeover_failed", 1)
+        break_off_in_the_middle(tmp_path / "takeover")
+        old.wait_for_times("takeover_failed", 2)
         assert old.ask("POST", "/api/publish", message)[1]["result"]["offset"] == 2
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.connect(str(tmp_path / "takeover"))

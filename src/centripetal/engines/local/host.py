@@ -180,13 +180,14 @@ class Guest:
             self._channels.add((method.target, channel))
             interested.setdefault(channel, set()).add(self)
             return not self._host.is_relay
+        # As a relay, the host goes on to be told of the channel until it ends: others in its process may want it.
         self._channels.discard((method.target, channel))
         guests = interested.get(channel)
         if guests is not None:
             guests.discard(self)
             if not guests:
                 del interested[channel]
-        return not self._host.is_relay or channel in interested
+        return True
 
     def _answer(self, request: int, method: Call, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -39,12 +39,15 @@ class Remote:
 
     Args:
         lost: called when the link has ended.
+        keeps_interest: go on to be told of channels that are not wanted any more; for one that ends soon, and where several
+            may want a channel.
 
     Attributes:
         link: to the host; the protocol of a connection.
     """
 
-    def __init__(self, lost: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, lost: Callable[[], None] = lambda: None, *, keeps_interest: bool = False) -> None:
+        self.keeps_interest = keeps_interest
         self.link = Link(self._receive, self._lost)
         self._on_lost = lost
         self._handlers: list[Callable[..., None] | None] = [None] * len(EVENTS)
@@ -139,7 +142,8 @@ class LocalBroker:
 
     async def unsubscribe(self, channel: str) -> None:
         """Asks not to be told any more."""
-        await self._remote.call(_UNSUBSCRIBE, channel)
+        if not self._remote.keeps_interest:
+            await self._remote.call(_UNSUBSCRIBE, channel)
 
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
         """Publishes; see Broker."""
@@ -231,7 +235,8 @@ class LocalMapBroker:
 
     async def unsubscribe(self, channel: str) -> None:
         """Asks not to be told any more."""
-        await self._remote.call(_MAP_UNSUBSCRIBE, channel)
+        if not self._remote.keeps_interest:
+            await self._remote.call(_MAP_UNSUBSCRIBE, channel)
 
     async def publish(self, channel: str, key: str, data: bytes, options: MapPublishOptions) -> MapResult:
         """Writes a key; see MapBroker."""
