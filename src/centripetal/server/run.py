@@ -66,7 +66,6 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
         The process's exit code: 0 after SIGTERM or SIGINT, 1 when it cannot start or had to be cut off.
     """
     config = loaded.config
-    raise_file_limit()
     try:
         close_log = configure_logging(config.log)
     except OSError as error:
@@ -75,6 +74,7 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
     try:
         validate(config)
         refuse_unbuilt(config)
+        raise_file_limit()
         if number_of_workers(config) == 1:
             return _run(Server(loaded, reload, extra_routes))
         return Supervisor(loaded, reload, lambda now, worker: _run(Server(now, reload, extra_routes, worker))).run()
