@@ -100,11 +100,12 @@ class EngineProcess:
         logger.info("engine_started", pid=os.getpid())
         if predecessor is not None and not await self._take_over(predecessor):
             return 1
+        if not self._await_successor():
+            return 1
         if predecessor is None:
             for part in self._parts:
                 await part.start()
             self._muster.dismissed.set()
-        self._await_successor()
         await self._stop.wait()
         self._close_doors()
         if self._successor is not None:
@@ -154,12 +155,19 @@ class EngineProcess:
         predecessor.accepted()
         self._muster.dismissed.set()
 
-    def _await_successor(self) -> None:
+    def _await_successor(self) -> bool:
+        """Begins to wait for a successor, if one may come; returns whether that was possible."""
         path = self._config.http_server.takeover_socket
-        if path and not self._stop.is_set():
-            estate = HostedEngine(self._memory, self._host)
-            self._successor = Successor(path, self._ports.filenos, estate, self._make_way)
+        if not path or self._stop.is_set():
+            return True
+        estate = HostedEngine(self._memory, self._host)
+        self._successor = Successor(path, self._ports.filenos, estate, self._make_way)
+        try:
             self._successor.wait()
+        except OSError as error:
+            logger.critical("start_failed", error=str(error))
+            return False
+        return True
 
     def _make_way(self) -> None:
         """Has the workers say goodbye: another server has taken over."""

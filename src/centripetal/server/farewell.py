@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from ..model.errors import DISCONNECT_SHUTDOWN
 from ..node.node import Node
+from ..transports.listener import Listener
 
 CLIENTS_A_SLICE = 100
 """So many clients are disconnected in one go at most."""
@@ -44,3 +46,17 @@ async def disconnect_clients(node: Node, drain_seconds: float, hurry_seconds: fl
         await asyncio.sleep(0 if due > CLIENTS_A_SLICE else PAUSE_SECONDS)
     for client in list(node.registry.clients.values()):  # who was on the way when it began
         client.disconnect(DISCONNECT_SHUTDOWN)
+
+
+async def let_callers_go(listeners: Sequence[Listener], until: float) -> None:
+    """Waits for the next requests on connections of the HTTP API, whose responses tell them to go elsewhere.
+
+    One that is closed while it is idle may have a request on its way already, which would be lost.
+
+    Args:
+        listeners: accept no more.
+        until: who has not asked anything by then, is closed after all; seconds of the event loop's clock.
+    """
+    loop = asyncio.get_running_loop()
+    while loop.time() < until and any(listener.connections for listener in listeners):
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -30,7 +30,7 @@ from ..proxies.table import ProxyTable
 from .build import build_node, remove_pid_file, share_of_polls, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
-from .farewell import disconnect_clients
+from .farewell import disconnect_clients, let_callers_go
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
 from .ports import Place, Ports, places_of
@@ -292,6 +292,8 @@ class Server:
         settings = self._loaded.config.shutdown
         logger.info("stopping", clients=self.node.num_clients)
         self.node.stopping = True
+        if self._successor is not None:
+            self._successor.close()
         drain = settings.drain_time
         calls: list[asyncio.Task[None]] = []
         try:
@@ -302,7 +304,9 @@ class Server:
                     quic_door.listener.stop_accepting()
                 for grpc_door in self.grpc_doors:
                     calls.append(asyncio.ensure_future(grpc_door.listener.stop(drain + GRPC_GRACE_SECONDS)))
+                drained_at = asyncio.get_running_loop().time() + drain
                 await disconnect_clients(self.node, drain, settings.timeout / 2)
+                await let_callers_go([door.listener for door in self.doors], drained_at)
                 for quic_door in self.quic_doors:
                     await quic_door.listener.close()
                 for door in self.doors:
@@ -318,8 +322,6 @@ class Server:
             logger.critical("shutdown timeout reached")
             return 1
         finally:
-            if self._successor is not None:
-                self._successor.close()
             if self._loaded.config.pid_file and self._worker is None:
                 remove_pid_file(self._loaded.config.pid_file)
         logger.info("stopped")

@@ -176,6 +176,8 @@ class Successor:
         mask = os.umask(0o177)
         try:
             self._socket.bind(temporary)
+        except OSError as error:
+            raise OSError(f"http_server.takeover_socket: cannot listen on {self._path}: {error.strerror or error}") from None
         finally:
             os.umask(mask)
         self._socket.listen(4)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -27,10 +29,10 @@ from centripetal.server.meeting import greet, meet
 from centripetal.server.takeover import READY
 
 CLIENTS = 20
-GENERATIONS = ("1", "2", "3", "1", "1", "2")
+GENERATIONS = ("3", "2", "1", "1", "2")
 """Numbers of workers."""
 
-DRAIN = {"drain_time": "1.5s"}
+DRAIN = {"drain_time": "1.2s"}
 """Longer than the next generation takes to start."""
 
 
@@ -114,15 +116,15 @@ def test_nothing_is_lost_whatever_the_numbers_of_workers_are(place: Place) -> No
 
 
 def test_a_successor_that_fails_leaves_the_workers_as_they_were(place: Place) -> None:
-    def publish(server: Running) -> int:
+    def offset_at(server: Running) -> int:
         return int(server.ask("POST", "/api/publish", {"channel": "c", "data": 1})[1]["result"]["offset"])
 
     old = place.start("2")
     old.wait_for_times('"listening"', 2)
-    assert publish(old) == 1
+    assert offset_at(old) == 1
     break_off_in_the_middle(place.socket)
     old.wait_for("takeover_failed")
-    assert publish(old) == 2
+    assert offset_at(old) == 2
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         grpc = {"enabled": True, "address": "127.0.0.1", "port": holder.getsockname()[1]}
@@ -131,11 +133,11 @@ def test_a_successor_that_fails_leaves_the_workers_as_they_were(place: Place) ->
         assert "cannot listen" in failing.log_path.read_text()
     old.wait_for_times("takeover_failed", 2)
     place.wait_for_pid(old)
-    assert [publish(old) for _ in range(4)] == [3, 4, 5, 6]
+    assert [offset_at(old) for _ in range(4)] == [3, 4, 5, 6]
     new = place.start("2")
     new.wait_for("taken_over")
     assert old.process.wait(20) == 0
-    assert publish(new) == 7
+    assert offset_at(new) == 7
     new.process.terminate()
     assert new.process.wait(20) == 0
     assert not place.socket.exists()
@@ -170,17 +172,31 @@ def test_a_server_that_cannot_take_over_does_not_begin(place: Place, stopped: bo
     assert not (place.folder / "pid").exists()
 
 
-def test_a_server_that_stops_does_not_hand_over(place: Place) -> None:
-    old = place.start("2")
-    old.wait_for_times('"listening"', 2)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_stops_does_not_hand_over(place: Place, workers: str) -> None:
+    old = place.start(workers, shutdown={"drain_time": "20s"})
+    old.wait_for_times('"listening"', int(workers))
     connection, sockets = meet(str(place.socket))
-    for listening in sockets[("127.0.0.1", place.port)]:
-        listening.close()
-    assert len(sockets[("127.0.0.1", place.port)]) == 2
-    old.process.terminate()
     connection.close()
-    assert old.process.wait(20) == 0
+    (listening,) = sockets.values()
+    assert len(listening) == int(workers)
+    for sock in listening:
+        sock.close()
+    caller = http.client.HTTPConnection("127.0.0.1", place.port, timeout=START_SECONDS)
+    assert publish(caller) == (1, None)
+    old.process.terminate()
+    old.wait_for_times('"stopping"', int(workers))
     assert not place.socket.exists()
     new = place.start("2")
     new.wait_for_times('"listening"', 2)
-    assert new.ask("POST", "/api/publish", {"channel": "c", "data": 1})[1]["result"]["offset"] == 1
+    assert publish(caller) == (2, "close"), "the old one still serves those who are connected, and tells them to go"
+    assert old.process.wait(10) == 0, "and waits for nobody else"
+    assert publish(caller) == (1, None)
+    caller.close()
+
+
+def publish(caller: http.client.HTTPConnection) -> tuple[int, str | None]:
+    """Returns the offset and what the answer says of the connection."""
+    caller.request("POST", "/api/publish", json.dumps({"channel": "c", "data": 1}), {"X-API-Key": "key"})
+    response = caller.getresponse()
+    return int(json.loads(response.read())["result"]["offset"]), response.headers["Connection"]
