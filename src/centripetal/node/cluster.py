@@ -21,7 +21,7 @@ SILENCE_SECONDS = 10.0
 """A node that was not heard for so long is gone."""
 
 ANSWER_SECONDS = 5.0
-"""Nodes that have not answered a question by then are left out."""
+"""Nodes that have not answered a question by then are left out, if the question does not say otherwise."""
 
 MAX_QUESTIONS = 10_000
 """More open questions than this are refused."""
@@ -191,13 +191,16 @@ class Cluster:
         self._counters.controls_sent += 1
         await self._controller.send(node, control.encode(message))
 
-    async def ask(self, topic: str, body: bytes = b"", nodes: Sequence[str] | None = None) -> dict[str, bytes]:
+    async def ask(
+        self, topic: str, body: bytes = b"", nodes: Sequence[str] | None = None, *, seconds: float = ANSWER_SECONDS
+    ) -> dict[str, bytes]:
         """Asks other nodes, and waits for their answers.
 
         Args:
             topic: which handler answers.
             body: what it needs.
             nodes: ids of members; None for all.
+            seconds: nodes that have not answered by then are left out.
 
         Returns:
             Answers by node id; without those that failed or did not come in time.
@@ -218,7 +221,7 @@ class Cluster:
             question = control.Question(sender=self.node, number=number, topic=topic, body=body)
             for node in ("",) if nodes is None else nodes:
                 await self.tell(question, node)
-            await survey.wait(ANSWER_SECONDS)
+            await survey.wait(seconds)
         finally:
             del self._questions[number]
         self._counters.survey_duration[topic].observe(self._clock.monotonic() - started)

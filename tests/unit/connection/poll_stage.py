@@ -168,7 +168,7 @@ class PollStage:
         client = options.pop("client", {})
         limits = options.pop("channel", {})
         controller = options.pop("controller", None)
-        self.clock = ManualClock()
+        self.clock = options.pop("clock", None) or ManualClock()
         self.backend = backend or PolledBackend()
         hooks = HookTable()
         hooks.add(SHARED_POLL_REFRESH, self.backend)

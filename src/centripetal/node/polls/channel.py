@@ -101,7 +101,7 @@ class PolledChannel:
         """
         keys, found = self.keys, []
         if versions and not keys:
-            self._polls.ticker.schedule(self, self._polls.clock.monotonic() + self._interval)
+            self._begin_cycle_at(self._polls.clock.monotonic() + self._interval)
         for name, version in versions.items():
             key = keys.get(name)
             if key is None:
@@ -200,7 +200,10 @@ class PolledChannel:
         self._polls.count_cycle(now - cycle.started, worked)
         if self.rules.max_interval_seconds > 0:
             self._interval = next_interval(self.rules, self._interval, worked)
-        self._polls.ticker.schedule(self, max(cycle.started + self._interval, now))
+        self._begin_cycle_at(max(cycle.started + self._interval, now))
+
+    def _begin_cycle_at(self, due: float) -> None:
+        self._polls.ticker.schedule(self, self._polls.align(self.name, due, self._interval))
 
     def _call(self, keys: list[PolledKey], cycle: Cycle | None) -> None:
         """Makes a call for those keys that are still tracked and are not being asked for."""

@@ -14,9 +14,8 @@ from ...fanout.channel import Channel
 from ...fanout.keyed import KeyedDelivery
 from ...fanout.stream import make_epoch
 from ...interfaces import Broker, BrokerError, Clock, HookError, PublishOptions
-from ...interfaces.hooks import SHARED_POLL_REFRESH, Hook, Hooks
+from ...interfaces.hooks import SHARED_POLL_REFRESH, Hooks
 from ...interfaces.shared_poll import SharedPollRefreshAnswer, SharedPollRefreshEvent
-from ...model import ClientError, Disconnect
 from ...model.errors import forget_traceback
 from ..cluster import Cluster
 from ..counters import Counters
@@ -28,6 +27,7 @@ from ..slices import call_in_slices
 from ..ticker import Ticker
 from .channel import PolledChannel
 from .cycle import Call
+from .relay import Refresh, Relay, Wish, aligned, call_hook
 from .rules import rules_of
 from .wire import Arrival, write_arrival
 
@@ -36,9 +36,6 @@ CONCURRENCY = 64
 
 SHARES = 4
 """A channel makes at most one of so many parts of these calls, so that others go on while its backend is slow."""
-
-CALL_SECONDS = 30.0
-"""The longest call, for hooks that have no time limit of their own."""
 
 BROKER_NAMESPACE = "~poll"
 """Values that are published travel through the broker in it; no configured namespace can be named so."""
@@ -49,8 +46,6 @@ EPOCHS = "poll_epochs"
 ITEMS_A_LOOK = 16
 SLICE_SECONDS = 0.004
 """Items of an answer are taken in slices of this length; the clock is looked at every so many items."""
-
-Refresh = Hook[SharedPollRefreshEvent, SharedPollRefreshAnswer]
 
 
 class PollingNode(Protocol):
@@ -88,6 +83,7 @@ class Polls:
         self._log = LimitedLogger(structlog.get_logger("centripetal.node"), node.clock, per_second=1.0, burst=10)
         self.channels: dict[str, PolledChannel] = {}
         self._cluster: Cluster | None = None
+        self._relay: Relay | None = None
         self._running = 0
         self._waiting: deque[PolledChannel] = deque()
         self._tasks: dict[asyncio.Task[None], PolledChannel] = {}
@@ -97,8 +93,9 @@ class Polls:
         return self._node.hooks.find(SHARED_POLL_REFRESH, name)
 
     def meet(self, cluster: Cluster) -> None:
-        """Lets nodes of the same server learn of each other's channels."""
+        """Lets nodes of the same server learn of each other's channels, and call the application together."""
         self._cluster = cluster
+        self._relay = Relay(cluster, self.clock, self.ticker, self.find_hook)
         cluster.handlers[EPOCHS] = self._answer_epoch
 
     async def open(self, name: str, options: SharedPollOptions) -> PolledChannel:
@@ -182,6 +179,8 @@ class Polls:
             channel.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
+        if self._relay is not None:
+            await self._relay.stop()
         self._log.report_dropped()
 
     @property
@@ -194,6 +193,11 @@ class Polls:
     def schedule(self, function: Callable[[], None]) -> None:
         """Calls a function at the end of the turn."""
         self._loop.call_soon(function)
+
+    def align(self, name: str, due: float, interval_seconds: float) -> float:
+        """Returns when a cycle begins that is due: the nodes of a server begin those of a channel at the same time."""
+        relay = self._relay
+        return due if relay is None or not relay.is_shared else aligned(name, due, interval_seconds)
 
     def enqueue(self, channel: PolledChannel, call: Call) -> None:
         """Makes a call when it is its turn."""
@@ -245,26 +249,34 @@ class Polls:
 
     async def _ask(self, channel: PolledChannel, call: Call) -> SharedPollRefreshAnswer | None:
         counters, name = self._counters, channel.rules.hook or "default"
-        hook = self.find_hook(channel.rules.hook)
         event = SharedPollRefreshEvent(channel=channel.name, items=channel.items_of(call))
         counters.poll_request_items[name].observe(len(event.items))
         started = time.perf_counter()
         try:
-            if hook is None:
-                raise HookError("nobody is there to ask")
-            async with asyncio.timeout(CALL_SECONDS):
-                answer = await hook(event)
-        except (ClientError, Disconnect, HookError, TimeoutError) as error:
+            answer = await self._refresh(channel, event, at_once=call.cycle is None)
+        except HookError as error:
             forget_traceback(error)
             counters.poll_errors[call.trigger] += 1
-            reason = f"code {error.code}" if isinstance(error, (ClientError, Disconnect)) else str(error) or "timeout"
-            self._log.warning("shared_poll_failed", channel=channel.name, reason=reason)
+            self._log.warning("shared_poll_failed", channel=channel.name, reason=str(error))
             return None
         finally:
             counters.poll_call_duration[call.trigger].observe(time.perf_counter() - started)
         if answer is not None:
             counters.poll_response_items[name].observe(len(answer.items))
         return answer
+
+    async def _refresh(
+        self, channel: PolledChannel, event: SharedPollRefreshEvent, *, at_once: bool
+    ) -> SharedPollRefreshAnswer | None:
+        """Asks the application, together with the other nodes of the server if there are any.
+
+        Cycles begin at the same time there, but for what the tickers differ; half an interval is more than that.
+        """
+        name = channel.rules.hook
+        if self._relay is None or not self._relay.is_shared:
+            return await call_hook(self.find_hook(name), event)
+        age = 0.0 if at_once else channel.rules.interval_seconds / 2
+        return await self._relay.ask(Wish(name, event, self.clock.monotonic() - age))
 
     async def _take(self, channel: PolledChannel, answer: SharedPollRefreshAnswer, trigger: str) -> None:
         """Takes an answer in slices; when another epoch begins meanwhile, this is cancelled with all other calls."""
