@@ -28,7 +28,7 @@ async def disconnect_clients(node: Node, drain_seconds: float, hurry_seconds: fl
 
     Args:
         node: whose clients.
-        drain_seconds: spreads them evenly over this time; 0 for as fast as is good for the process.
+        drain_seconds: spreads them evenly over this time, unless all leave sooner; 0 for as fast as is good for the process.
         hurry_seconds: then over no more than this.
     """
     clients = deque(sorted(node.registry.clients.values(), key=lambda client: not client.session))
@@ -37,7 +37,7 @@ async def disconnect_clients(node: Node, drain_seconds: float, hurry_seconds: fl
         drain_seconds = min(slices * PAUSE_SECONDS, hurry_seconds, LONGEST_HURRY_SECONDS)
     started = time.monotonic()
     total, done = len(clients), 0
-    while clients:
+    while clients and node.registry.clients:
         passed = (time.monotonic() - started) / drain_seconds if drain_seconds else 1.0
         due = min(int(total * passed) + 1, total) - done
         for _ in range(min(due, CLIENTS_A_SLICE)):

@@ -24,6 +24,8 @@ from test_takeover import (
     free_port,
 )
 from test_takeover import start as start_with_one
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from centripetal.server.meeting import greet, meet
 from centripetal.server.takeover import READY
@@ -141,6 +143,48 @@ def test_a_successor_that_fails_leaves_the_workers_as_they_were(place: Place) ->
     new.process.terminate()
     assert new.process.wait(20) == 0
     assert not place.socket.exists()
+
+
+def test_clients_of_the_old_workers_are_still_reached(place: Place) -> None:
+    """What the new server publishes gets to them without a recovery, and the API has them disconnected."""
+
+    async def scene() -> None:
+        old = place.start("2", shutdown={"drain_time": "20s"})
+        await asyncio.to_thread(old.wait_for_times, '"listening"', 2)
+        clients = [await subscribe(place.port) for _ in range(6)]
+        new = place.start("2")
+        await asyncio.to_thread(new.wait_for_times, '"listening"', 2)
+        limit = time.monotonic() + START_SECONDS
+        while len(new.ask("POST", "/api/info", {})[1]["result"]["nodes"]) < 2:
+            assert time.monotonic() < limit
+        assert new.ask("POST", "/api/publish", {"channel": "c0", "data": "news"})[0] == 200
+        assert new.ask("POST", "/api/disconnect", {"user": ""})[1] == {"result": {}}
+        ends = [await read_to_the_end(client) for client in clients]
+        told = [text for code, text in ends if code == 3503]  # one of each worker was told at once to go elsewhere
+        assert len(told) >= len(clients) - 2, ends
+        assert all("news" in text for text in told), ends
+        assert await asyncio.to_thread(old.process.wait, 10) == 0, "there is nobody to say goodbye to any more"
+
+    asyncio.run(scene())
+
+
+async def subscribe(port: int) -> ClientConnection:
+    connection = await connect(f"ws://127.0.0.1:{port}/connection/websocket")
+    await connection.send('{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"c0"}}')
+    while '"subscribe":{' not in str(await connection.recv()):
+        pass
+    return connection
+
+
+async def read_to_the_end(connection: ClientConnection) -> tuple[int, str]:
+    """Returns the code by which the server closes the connection, and all that came before."""
+    text = ""
+    try:
+        while True:
+            text += str(await asyncio.wait_for(connection.recv(), START_SECONDS))
+    except ConnectionClosed as closed:
+        assert closed.rcvd is not None
+        return closed.rcvd.code, text
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["predecessor goes", "stopped"])
