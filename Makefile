@@ -50,7 +50,8 @@ conformance: $(DEVELOPMENT) ## Compare with the transcripts recorded from the re
 	$(BIN)/python tests/run_conformance.py $(ARGS)
 
 conformance-workers: $(DEVELOPMENT) ## The same with two workers, where it could make a difference
-	CENTRIFUGO_WORKERS=2 $(BIN)/python tests/run_conformance.py api_ tr_ map/ jwks/ shared_poll/ streams/ $(ARGS)
+	CENTRIFUGO_WORKERS=2 $(BIN)/python tests/run_conformance.py api_ tr_ map/ jwks/ shared_poll/ streams/ hist_ \
+	  ops_reload $(ARGS)
 
 clients: clients-python clients-node clients-browser ## Drive the official client libraries against the server
 
