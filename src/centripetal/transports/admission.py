@@ -101,7 +101,8 @@ class Admission:
         """Sets other limits; a new rate begins with its whole burst."""
         self._limit = connection_limit
         self._rate = connection_rate_limit
-        self._bucket.resize(connection_rate_limit)
+        if connection_rate_limit > 0:  # others that share the bucket may not have learned yet that there is no limit
+            self._bucket.resize(connection_rate_limit)
 
     def admit(self) -> bool:
         """Takes a place of the rate, if there is one, and says whether the connection may come in."""

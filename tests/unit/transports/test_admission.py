@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centripetal.protocol.websocket import MessageLimits, MessageParser, inflate
-from centripetal.transports.admission import Admission
+from centripetal.transports.admission import Admission, Bucket
 from centripetal.transports.deadlines import Deadlines, Expiring
 from centripetal.transports.encodings import (
     WEBSOCKET_JSON,
@@ -97,6 +97,17 @@ def test_the_rate_limit_is_a_bucket_that_fills_by_one_a_second() -> None:
     assert not admission.admit(), "the same rate goes on"
     admission.reconfigure(0, 2)
     assert [admission.admit() for _ in range(3)] == [True, True, False]
+
+
+def test_who_learns_first_that_there_is_no_rate_limit_lets_the_others_go_on() -> None:
+    clock, values = ManualClock(), [0.0] * Bucket.SIZE
+    first, second = (
+        Admission(clock, lambda: 0, connection_rate_limit=3, bucket=Bucket(clock, values)) for _ in range(2)
+    )
+    assert first.admit()
+    first.reconfigure(0, 0)
+    assert [first.admit() for _ in range(10)] == [True] * 10
+    assert [second.admit() for _ in range(3)] == [True, True, False]
 
 
 class Item:
