@@ -45,7 +45,6 @@ class HttpApi:
         forgets_requests: see endpoints.HttpEndpoint.
     """
 
-    max_body_bytes = MAX_BODY_BYTES
     forgets_requests = True
 
     def __init__(self, node: ApiNode, settings: HttpApiSettings) -> None:
@@ -56,6 +55,7 @@ class HttpApi:
             settings: the options `http_api.*`.
         """
         prefix = settings.handler_prefix.rstrip("/")
+        self.max_body_bytes = MAX_BODY_BYTES
         self.prefix = prefix or "/"
         self._methods = Methods(node, "http")
         self._keys = KeyCheck(settings.key, settings.insecure)

@@ -30,11 +30,12 @@ from ..protocol.commands import ConnectRequest, SubscribeRequest
 from ..protocol.results import ConnectPush, ConnectResult
 from . import duties
 from .establish import Making
+from .grant import Grant, grant_of
 from .hooks import ask_to_connect, forwarded_of, granted
 from .server_side import MAX_TTL_SECONDS
 from .state import ACCEPTED, CLOSED, CONNECTED, CONNECTING, UNUSABLE
 from .subscribe import may_subscribe
-from .subscription import SERVER_SIDE, Grant, grant_of
+from .subscription import SERVER_SIDE
 
 if TYPE_CHECKING:
     from .client import Client

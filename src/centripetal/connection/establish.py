@@ -27,9 +27,10 @@ from ..node.positions import Position
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry, SubscribeResult
 from . import duties, map_presence
+from .grant import Grant
 from .recovery import PatchBases, Recovered, entries_of, extend_entries, merge_waiting, read_stream
 from .state import CLOSED
-from .subscription import JOIN_LEAVE, MIRRORED, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Grant, Subscription
+from .subscription import JOIN_LEAVE, MIRRORED, PRESENCE, PUSH_JOIN_LEAVE, SERVER_SIDE, Subscription
 from .unsubscribe import remove_presence_later
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from ..interfaces.map_hooks import (
 from ..model.errors import ERROR_NOT_AVAILABLE
 from ..node.settings import ChannelOptions
 from ..protocol.commands import ConnectRequest, PublishRequest, RpcRequest, SubscribeRequest
-from .subscription import Grant, grant_of
+from .grant import Grant, grant_of
 
 if TYPE_CHECKING:
     from ..node.node import Node

@@ -12,7 +12,8 @@ from ..fanout.changes import ChangeLog
 from ..fanout.tags_filter import TagsFilter
 from ..interfaces import MapRetention
 from ..model import Publication, StreamPosition
-from .subscription import Grant, Subscription
+from .grant import Grant
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     from .client import Client

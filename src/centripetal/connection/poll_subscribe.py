@@ -23,9 +23,10 @@ from ..protocol.commands import SubscribeRequest
 from ..protocol.results import SubscribeResult
 from . import duties, map_presence
 from .establish import FOSSIL
+from .grant import Grant
 from .state import CLOSED
 from .subscribe import SHARED_POLL, authorize, release, reserve
-from .subscription import MIRRORED, PRESENCE, Grant
+from .subscription import MIRRORED, PRESENCE
 from .tracking import Tracking
 from .unsubscribe import remove_presence_later
 

@@ -15,8 +15,8 @@ from ..model.errors import ERROR_UNRECOVERABLE_POSITION
 from ..node.positions import follows
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry
+from .grant import Grant
 from .hooks import ask_to_fill
-from .subscription import Grant
 
 if TYPE_CHECKING:
     from ..node.node import Node

@@ -23,8 +23,9 @@ from ..protocol.results import RefreshPush, SubscribeResult
 from ..protocol.results import Subscribe as SubscribePush
 from . import duties
 from .establish import Making
+from .grant import grant_of
 from .state import ACCEPTED, CLOSED, CONNECTED
-from .subscription import SERVER_SIDE, grant_of
+from .subscription import SERVER_SIDE
 from .tracking import tracking_of
 from .unsubscribe import end, push_unsubscribe, unsubscribe_quietly
 

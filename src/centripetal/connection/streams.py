@@ -14,8 +14,9 @@ from ..model.errors import ERROR_INTERNAL, ERROR_NOT_AVAILABLE, UNSUBSCRIBE_INSU
 from ..node.delivery import encode_publication
 from ..node.settings import ChannelOptions
 from ..protocol.commands import SubscribeRequest
+from .grant import Grant
 from .hooks import caller_of, find, granted
-from .subscription import Grant, Subscription
+from .subscription import Subscription
 from .unsubscribe import unsubscribe_quietly
 
 if TYPE_CHECKING:

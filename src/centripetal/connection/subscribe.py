@@ -19,9 +19,10 @@ from ..node.settings import ChannelOptions
 from ..protocol.commands import SubscribeRequest
 from . import streams
 from .establish import Making
+from .grant import Grant, grant_of
 from .hooks import ask_to_subscribe, granted
 from .permissions import check_name, may_read_history, may_read_presence
-from .subscription import Grant, Subscription, grant_of
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     from .client import Client

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..fanout.channel import Channel
 from ..node.polls import PolledChannel, PolledKey
-from .subscription import Grant, Subscription
+from .grant import Grant
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     from .client import Client

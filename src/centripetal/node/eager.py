@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -41,6 +42,11 @@ async def _finish(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:
     return await _resume(coroutine, yielded)
 
 
+def _close(coroutine: Coroutine[Any, Any, Any], _: object) -> None:
+    """Ends a coroutine whose task was cancelled before its first turn; one that is compiled does not end by being freed."""
+    coroutine.close()
+
+
 def run_eagerly(coroutine: Coroutine[Any, Any, T]) -> tuple[bool, T | asyncio.Task[T]]:
     """Runs a coroutine until it ends or has to wait.
 
@@ -57,4 +63,6 @@ def run_eagerly(coroutine: Coroutine[Any, Any, T]) -> tuple[bool, T | asyncio.Ta
         yielded = coroutine.send(None)
     except StopIteration as stop:
         return True, stop.value
-    return False, asyncio.get_running_loop().create_task(_finish(coroutine, yielded))
+    task = asyncio.get_running_loop().create_task(_finish(coroutine, yielded))
+    task.add_done_callback(partial(_close, coroutine))
+    return False, task

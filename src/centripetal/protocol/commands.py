@@ -262,4 +262,12 @@ class EmulationRequest(msgspec.Struct, frozen=True, gc=False):
     data: bytes = b""
 
 
+class EmulationText(msgspec.Struct):
+    """The JSON form of EmulationRequest, in which the commands are a string."""
+
+    node: str = ""
+    session: str = ""
+    data: str = ""
+
+
 PONG = Command()

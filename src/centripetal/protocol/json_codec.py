@@ -9,7 +9,7 @@ import msgspec
 
 from ..model import ClientError, Publication
 from . import json_fields
-from .commands import Command, ConnectRequest, EmulationRequest
+from .commands import Command, ConnectRequest, EmulationRequest, EmulationText
 from .errors import ProtocolError, UnencodableData
 from .json_nulls import drop_nulls
 from .json_text import MAX_DEPTH, is_too_deep, is_utf8, replace_lone_surrogates
@@ -18,17 +18,9 @@ from .results import PublicationEntry
 _Request = TypeVar("_Request", bound=msgspec.Struct)
 
 
-class _EmulationText(msgspec.Struct):
-    """The JSON form of EmulationRequest, in which the commands are a string."""
-
-    node: str = ""
-    session: str = ""
-    data: str = ""
-
-
 _COMMAND = msgspec.json.Decoder(Command)
 _CONNECT = msgspec.json.Decoder(ConnectRequest)
-_EMULATION = msgspec.json.Decoder(_EmulationText)
+_EMULATION = msgspec.json.Decoder(EmulationText)
 
 _encode = msgspec.json.Encoder().encode
 

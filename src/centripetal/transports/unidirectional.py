@@ -84,10 +84,9 @@ class UniWebSocketConnection(WebSocketConnection):
     Its clients answer no pings, but their WebSocket does: that is how a dead peer is noticed.
     """
 
-    __slots__ = ("_awaits_pong", "_frame")
+    __slots__ = ("_awaits_pong", "_frame", "_settings")
 
     name = "uni_websocket"
-    _endpoint: UniWebSocketEndpoint
 
     def __init__(
         self,
@@ -98,6 +97,7 @@ class UniWebSocketConnection(WebSocketConnection):
     ) -> None:
         super().__init__(endpoint, transport, encoding, compression)
         self._frame = encoding.frame
+        self._settings = endpoint.settings
         self._awaits_pong = False
         if endpoint.settings.join_push_messages:
             self.encoding = UNI_WEBSOCKET_JOINED
@@ -105,7 +105,7 @@ class UniWebSocketConnection(WebSocketConnection):
 
     def close(self, disconnect: Disconnect | None) -> None:
         """Sends a disconnect push, then begins the closing handshake; either may be turned off."""
-        if disconnect is not None and not self._endpoint.settings.disable_disconnect_push:
+        if disconnect is not None and not self._settings.disable_disconnect_push:
             push = disconnect_push(self.encoding, disconnect)
             if push is not None:
                 self.write(self.encoding.frame(push))
@@ -113,7 +113,7 @@ class UniWebSocketConnection(WebSocketConnection):
 
     def close_silently(self, disconnect: Disconnect | None) -> None:
         """Closes without a push."""
-        super().close(None if self._endpoint.settings.disable_closing_handshake else disconnect)
+        super().close(None if self._settings.disable_closing_handshake else disconnect)
 
     def leave(self) -> None:
         """Tells the client that nothing can be sent any more."""

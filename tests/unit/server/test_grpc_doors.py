@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from centripetal.config import Config, ConfigError, load
+from centripetal.node.counters import Counters
 from centripetal.protocol.schema.client_pb2 import Push
 from centripetal.server.build import build_node
 from centripetal.server.doors import share
@@ -31,7 +32,7 @@ def test_a_missing_package_is_named(option: str, module: str, monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "centripetal.api.grpc.service", raising=False)
     monkeypatch.delitem(sys.modules, "centripetal.transports.grpc_listener", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
-    node = type("Node", (), {"counters": type("Counters", (), {"api_duration": {}})()})()
+    node = type("Node", (), {"counters": Counters()})()
     shared = type("Shared", (), {"node": node})()
     with pytest.raises(ConfigError, match=rf"{option}: .*pip install 'centripetal\[grpc\]'"):
         build_grpc_doors(config, shared)
