@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.environment
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.development
+COMPILED := build/compiled/.built
 EXAMPLES := build/examples/.installed
 NODE_MODULES := tests/clients/node/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -20,7 +21,8 @@ SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance conformance-workers clients clients-python clients-node \
-	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn bench lock clean
+	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn compiled compiled-churn \
+	bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 27
@@ -90,6 +92,15 @@ fuzz: $(DEVELOPMENT) ## Feed the parsers with hostile input for FUZZ_SECONDS sec
 churn: $(DEVELOPMENT) ## Connect and disconnect clients and look for what is left behind
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
 
+compiled: $(DEVELOPMENT) $(COMPILED) ## Build the compiled wheel, then run tests of what it compiles against it
+	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/check_compiled.py
+	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/pytest -q tests/protocol \
+	  $(addprefix tests/unit/,api connection engines/memory fanout node protocol transports) $(ARGS)
+	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/run_conformance.py websocket/ streams/ transports/
+
+compiled-churn: $(DEVELOPMENT) $(COMPILED) ## Look for what connections leave behind in the compiled server
+	PYTHONPATH="$(CURDIR)/build/compiled/lib" PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
+
 bench: $(DEVELOPMENT) ## Measure the server beside a baseline written in C
 	cd benchmarks && ./bench.py --server 'centripetal=$(CURDIR)/$(BIN)/centripetal -c {config}' --baseline --quick $(ARGS)
 
@@ -122,6 +133,14 @@ $(DEVELOPMENT): pyproject.toml requirements/ci.lock $(ENVIRONMENT)
 	@$(PIP) install --requirement requirements/ci.lock
 	@$(PIP) install --no-deps --editable .
 	@touch $@ $(INSTALLED)
+
+# Unpacked beside the environment, where PYTHONPATH finds it before the source.
+$(COMPILED): pyproject.toml hatch_build.py $(shell find src -name '*.py') $(DEVELOPMENT)
+	@echo "Compiling into build/compiled"
+	@rm -rf build/compiled && mkdir -p build/compiled
+	@CENTRIPETAL_COMPILE=1 $(PIP) wheel --no-deps --wheel-dir build/compiled .
+	@$(PIP) install --no-deps --target build/compiled/lib build/compiled/*.whl
+	@touch $@
 
 $(NODE_MODULES): tests/clients/node/package.json tests/clients/node/package-lock.json
 	cd tests/clients/node && npm ci --no-audit --no-fund --silent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import structlog
 
@@ -34,7 +34,7 @@ class Bucket:
         lock: held while the numbers are changed.
     """
 
-    SIZE = 3
+    SIZE: ClassVar[int] = 3
     """How many numbers it takes."""
 
     __slots__ = ("_clock", "_lock", "_values")
