@@ -21,8 +21,7 @@ SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance conformance-workers clients clients-python clients-node \
-	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn compiled compiled-churn \
-	bench lock clean
+	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn compiled bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 27
@@ -97,8 +96,6 @@ compiled: $(DEVELOPMENT) $(COMPILED) ## Build the compiled wheel, then run tests
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/pytest -q tests/protocol \
 	  $(addprefix tests/unit/,api connection engines/memory fanout node protocol transports) $(ARGS)
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/run_conformance.py websocket/ streams/ transports/
-
-compiled-churn: $(DEVELOPMENT) $(COMPILED) ## Look for what connections leave behind in the compiled server
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
 
 bench: $(DEVELOPMENT) ## Measure the server beside a baseline written in C
