@@ -120,6 +120,7 @@ class EngineProcess:
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(STOP_ENGINE, self._stop.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_ENGINE})
         # Those that go to all processes at once are for the workers, which need the engine until they have ended.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, self._close_doors)

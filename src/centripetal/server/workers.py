@@ -130,7 +130,7 @@ class Supervisor:
         config = self._loaded.config
         try:
             self._open_ports()
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {*_SIGNALS, STOP_ENGINE})  # the engine heeds it when it runs
             if config.pid_file and self._predecessor is None:
                 write_pid_file(config.pid_file)
             for child in (self._engine, *self._workers):

@@ -392,6 +392,24 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind(server: Running, fold
     asyncio.run(scene())
 
 
+def test_a_supervisor_that_is_killed_at_the_start_leaves_nothing_behind(tmp_path: Path, folder: Path) -> None:
+    async def scene() -> None:
+        server = Running(tmp_path, CONFIG)
+        pid = server.process.pid
+        started = Path(f"/proc/{pid}/task/{pid}/children")
+        limit = time.monotonic() + START_SECONDS
+        while not started.read_text():
+            assert time.monotonic() < limit
+        os.kill(pid, signal.SIGSTOP)
+        processes = {child: int(child) for child in started.read_text().split()}
+        server.process.kill()
+        server.process.wait()
+        await eventually(lambda: all_gone(processes), "all processes end")
+        assert os.listdir(folder) == []
+
+    asyncio.run(scene())
+
+
 def test_without_supervisor_and_engine_the_workers_clean_up(server: Running, folder: Path) -> None:
     async def scene() -> None:
         processes = children(server)
