@@ -60,6 +60,14 @@ class Running:
             assert time.monotonic() < limit, self.log_path.read_text()
             time.sleep(0.02)
 
+    def wait_for_file(self, path: Path) -> None:
+        """Waits until a file is there."""
+        limit = time.monotonic() + START_SECONDS
+        while not path.exists():
+            assert self.process.poll() is None, self.log_path.read_text()
+            assert time.monotonic() < limit, self.log_path.read_text()
+            time.sleep(0.02)
+
     def ask(
         self, method: str, path: str, body: Any = None, port: int | None = None, key: str = "key", timeout: float = 5
     ) -> tuple[int, Any]:

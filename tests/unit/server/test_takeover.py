@@ -217,7 +217,7 @@ def test_a_successor_that_fails_leaves_the_first_as_it_was(tmp_path: Path) -> No
     port = free_port()
     old = start(tmp_path, "old", port, CONFIG)
     try:
-        old.wait_for('"listening"')
+        old.wait_for_file(tmp_path / "takeover")
         message = {"channel": "c", "data": 1}
         assert old.ask("POST", "/api/publish", message)[1]["result"]["offset"] == 1
         value = {"channel": "map:x", "key": "k", "data": {"n": 1}}

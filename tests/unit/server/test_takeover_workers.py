@@ -220,6 +220,7 @@ def test_a_server_that_cannot_take_over_does_not_begin(place: Place, stopped: bo
 def test_a_server_that_stops_does_not_hand_over(place: Place, workers: str) -> None:
     old = place.start(workers, shutdown={"drain_time": "20s"})
     old.wait_for_times('"listening"', int(workers))
+    old.wait_for_file(place.socket)  # it comes after the ports
     connection, sockets = meet(str(place.socket))
     connection.close()
     (listening,) = sockets.values()
