@@ -94,7 +94,7 @@ churn: $(DEVELOPMENT) ## Connect and disconnect clients and look for what is lef
 compiled: $(DEVELOPMENT) $(COMPILED) ## Build the compiled wheel, then run tests of what it compiles against it
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/check_compiled.py
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/pytest -q tests/protocol \
-	  $(addprefix tests/unit/,api connection engines/memory fanout node protocol transports) $(ARGS)
+	  $(addprefix tests/unit/,api connection engines/memory fanout node transports) $(ARGS)
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/run_conformance.py websocket/ streams/ transports/
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
 
