@@ -15,6 +15,7 @@ from ..model.certificates import Certificates, read_certificates
 from ..model.tls import TlsSettings
 from ..node.node import Node
 from .doors import Shared
+from .ports import shares_ports
 from .transports import reception_of
 
 if TYPE_CHECKING:
@@ -115,11 +116,6 @@ def _missing(option: str, error: ImportError) -> ConfigError:
     return ConfigError(
         f"{option}: needs the package {error.name or 'grpcio'}, which is not installed: pip install 'centripetal[grpc]'"
     )
-
-
-def shares_ports(config: Config) -> bool:
-    """Whether other processes of this server listen on the same ports."""
-    return bool(config.http_server.takeover_socket) or config.workers != "1"
 
 
 def certificates_reader(tls: TlsSettings) -> Callable[[], Certificates] | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from ..config import Config
 from ..transports.acceptor import bind
+from ..transports.addresses import split_address
 
 Place = tuple[str, int]
 """Address (empty for all) and TCP port."""
@@ -20,13 +21,24 @@ Sockets = dict[Place, list[socket.socket]]
 """Listening sockets by where they listen."""
 
 MAX_SOCKETS = 2048
-"""More than 256 workers need for two ports and two families of addresses."""
+"""More than 256 workers need for three ports and two families of addresses."""
 
 
 def places_of(config: Config) -> list[Place]:
-    """Returns where a configuration's HTTP listeners are."""
+    """Returns where a configuration's HTTP listeners are, with that for ACME's challenges."""
     server = config.http_server
-    return list(dict.fromkeys([(server.address, server.port), server.internal_place]))
+    return list(dict.fromkeys([(server.address, server.port), server.internal_place, *challenge_places(config)]))
+
+
+def challenge_places(config: Config) -> list[Place]:
+    """Returns where ACME's http-01 challenges are answered, empty without."""
+    settings = config.http_server.tls_autocert
+    return [split_address(settings.http_addr)] if settings.enabled and settings.http else []
+
+
+def shares_ports(config: Config) -> bool:
+    """Whether other processes of this server listen on the same ports."""
+    return bool(config.http_server.takeover_socket) or config.workers != "1"
 
 
 def check_free(places: Iterable[Place]) -> None:

@@ -158,22 +158,22 @@ class Server:
         )
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
-        self.tls = ServerTls(config, self.node.clock)
-        self.node.ticker.every_second.append(self.tls.every_second)
+        self.tls = ServerTls(config, self.node.clock, group=self._worker.certificates if self._worker is not None else "")
         self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls)
         if predecessor is not None and isinstance(engine, SwitchedEngine):
             await engine.inherit(predecessor)
         await self.node.start()
-        await self.tls.start()
         if isinstance(engine, WorkerEngine):
             await engine.report()
             self.node.meet_others()
         self._heed_signals()  # before anybody is told that the server is there
         gate = gate_of(self.node)
         for door in self.doors:
-            sockets, tls = self._sockets_of(door), self.tls.context_of(door.name)
+            sockets, tls = self._sockets_at((door.address, door.port)), self.tls.context_of(door.name)
             await door.listener.start(door.address, door.port, sockets=sockets, tls=tls, gate=gate)
             logger.info("listening", listener=door.name, address=door.address or "*", port=door.port)
+        await self.tls.start(self._sockets_at)
+        self.node.ticker.every_second.append(self.tls.every_second)
         for quic_door in self.quic_doors:
             await quic_door.start(waits=predecessor is not None)
         for grpc_door in self.grpc_doors:
@@ -216,15 +216,14 @@ class Server:
             return SwitchedEngine(memory_engine(config, SystemClock()))
         return None
 
-    def _sockets_of(self, door: Door) -> Sequence[socket.socket]:
+    def _sockets_at(self, place: Place) -> Sequence[socket.socket]:
         """Returns listening sockets that are there already."""
-        place = door.address, door.port
         if self._worker is not None:
             return self._worker.sockets[place]
         return self._ports.sockets[place] if self._ports is not None else ()
 
     def _filenos(self) -> dict[Place, list[int]]:
-        return {(door.address, door.port): door.listener.filenos() for door in self.doors}
+        return {(door.address, door.port): door.listener.filenos() for door in self.doors} | self.tls.filenos()
 
     def _tell_sources(self) -> None:
         loaded = self._loaded
@@ -298,6 +297,7 @@ class Server:
         calls: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(settings.timeout):
+                self.tls.stop_accepting()
                 for door in self.doors:
                     door.listener.stop_accepting()
                 for quic_door in self.quic_doors:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,9 +16,9 @@ from ..config import Config, ConfigError
 from ..interfaces import Clock
 from ..model.certificates import Certificates
 from ..model.tls import TlsSettings
-from ..transports.addresses import split_address
 from ..transports.settings import AutocertSettings
 from ..transports.tls import HTTP_VERSIONS, ListenerTls, tls_of
+from .ports import Place, challenge_places, shares_ports
 
 if TYPE_CHECKING:
     from ..transports.autocert.autocert import Autocert
@@ -40,22 +41,25 @@ class ServerTls:
         config: the configuration.
         clock: tells when certificates are due.
         alpn: protocols in order of preference.
+        group: directory of the server's processes, empty if there is one only; see Autocert.
 
     Raises:
         ConfigError: a certificate cannot be used, or a package is missing.
         OSError: the cache of certificates cannot be used.
     """
 
-    def __init__(self, config: Config, clock: Clock, alpn: Sequence[str] = HTTP_VERSIONS) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, alpn: Sequence[str] = HTTP_VERSIONS, *, group: str = ""
+    ) -> None:
         server = config.http_server
         self._by_door: dict[str, ListenerTls | Autocert] = {}
         self._listeners: dict[str, ListenerTls] = {}
         self._autocert: Autocert | None = None
-        self._autocert_settings = server.tls_autocert
+        self._challenge_places = challenge_places(config)
         for door in ("external", "internal"):
             option, settings = tls_of(server, door)
             if isinstance(settings, AutocertSettings):
-                self._autocert = self._autocert or _autocert(settings, clock, alpn)
+                self._autocert = self._autocert or _autocert(config, clock, alpn, group)
                 self._by_door[door] = self._autocert
             elif settings is not None:
                 if option not in self._listeners:
@@ -73,8 +77,11 @@ class ServerTls:
         tls = self._by_door.get(door)
         return tls.context if tls is not None else None
 
-    async def start(self) -> None:
-        """Begins to obtain certificates.
+    async def start(self, sockets_at: Callable[[Place], Sequence[socket.socket]] = lambda _place: ()) -> None:
+        """Begins to obtain certificates. Connections should be accepted already: the authority will come.
+
+        Args:
+            sockets_at: returns the sockets that listen at a place already.
 
         Raises:
             OSError: the address for ACME's challenges cannot be bound.
@@ -82,8 +89,19 @@ class ServerTls:
         if self._by_door:
             give_back_large_buffers()
         if self._autocert is not None:
-            address = split_address(self._autocert_settings.http_addr) if self._autocert_settings.http else ("", 0)
-            await self._autocert.start(*address)
+            place = self._challenge_places[0] if self._challenge_places else ("", 0)
+            await self._autocert.start(*place, sockets_at(place) if self._challenge_places else ())
+
+    def filenos(self) -> dict[Place, list[int]]:
+        """Returns the descriptors of the sockets where challenges come in, by place."""
+        if self._autocert is None:
+            return {}
+        return {place: self._autocert.challenge_filenos() for place in self._challenge_places}
+
+    def stop_accepting(self) -> None:
+        """Leaves ACME to other processes; an order in work goes on."""
+        if self._autocert is not None:
+            self._autocert.stop_accepting()
 
     async def stop(self) -> None:
         """Ends it."""
@@ -134,7 +152,7 @@ def _listener_tls(option: str, settings: TlsSettings, alpn: Sequence[str]) -> Li
         raise ConfigError(f"{option}.{error}") from error
 
 
-def _autocert(settings: AutocertSettings, clock: Clock, alpn: Sequence[str]) -> Autocert:
+def _autocert(config: Config, clock: Clock, alpn: Sequence[str], group: str) -> Autocert:
     try:
         from ..transports.autocert.authority import LETS_ENCRYPT
         from ..transports.autocert.autocert import Autocert
@@ -143,4 +161,11 @@ def _autocert(settings: AutocertSettings, clock: Clock, alpn: Sequence[str]) -> 
             f"http_server.tls_autocert.enabled: needs the package {error.name or 'acme'}, which is not installed: "
             "pip install 'centripetal[acme]'"
         ) from error
-    return Autocert(settings, clock, os.environ.get(DIRECTORY_VARIABLE) or LETS_ENCRYPT, alpn=alpn)
+    return Autocert(
+        config.http_server.tls_autocert,
+        clock,
+        os.environ.get(DIRECTORY_VARIABLE) or LETS_ENCRYPT,
+        alpn=alpn,
+        group=group,
+        shares_port=shares_ports(config),
+    )

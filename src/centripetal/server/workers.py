@@ -27,6 +27,9 @@ from .takeover import Predecessor
 YOUNG_SECONDS = 1.0
 """A process that ends so soon is started anew only after a pause of as long."""
 
+CERTIFICATES = "certificates"
+"""Name of a directory in the server's folder."""
+
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, TAKEN_OVER}
 
 logger = structlog.get_logger("centripetal.server")
@@ -42,6 +45,7 @@ class Worker:
         socket: path of the engine's Unix socket.
         counts: clients of all workers.
         sockets: to accept connections from, by place.
+        certificates: directory of what workers tell each other about certificates.
     """
 
     number: int
@@ -49,6 +53,7 @@ class Worker:
     socket: str
     counts: SharedCounts
     sockets: Sockets
+    certificates: str
 
     def set_clients(self, count: int) -> None:
         """Tells how many clients this worker has."""
@@ -102,6 +107,8 @@ class Supervisor:
         count = number_of_workers(loaded.config)
         self._folder = tempfile.mkdtemp(prefix="centripetal-")
         self._path = os.path.join(self._folder, SOCKET)
+        self._certificates = os.path.join(self._folder, CERTIFICATES)
+        os.mkdir(self._certificates, mode=0o700)
         self._counts = SharedCounts(count)
         self._group = str(uuid.uuid4())
         self._pid = os.getpid()
@@ -123,7 +130,8 @@ class Supervisor:
         if self._predecessor is not None:
             self._predecessor.leave()
         sockets = self._ports.keep_share_of(number)
-        return self._run_worker(self._loaded, Worker(number, self._group, self._path, self._counts, sockets))
+        worker = Worker(number, self._group, self._path, self._counts, sockets, self._certificates)
+        return self._run_worker(self._loaded, worker)
 
     def run(self) -> int:
         """Runs until a signal ends it; returns the exit code."""

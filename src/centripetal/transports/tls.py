@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 from cryptography import x509
@@ -30,6 +31,8 @@ SHUTDOWN_SECONDS = 5.0
 
 LOOK_SECONDS = 2
 """Between two looks at the files."""
+
+Context = TypeVar("Context", bound=ssl.SSLContext)
 
 Choose = Callable[[ssl.SSLObject, str], ssl.SSLContext | None]
 """Takes a connection and the host that its client named, empty for none; returns the context, None to refuse."""
@@ -67,7 +70,7 @@ def server_context(certificates: Certificates, alpn: Sequence[str] = HTTP_VERSIO
     Raises:
         ValueError: the certificates cannot be used; the text begins with the option's name.
     """
-    context = _bare_context(mutual=bool(certificates.client_authority))
+    context = _bare_context(ssl.SSLContext, mutual=bool(certificates.client_authority))
     context.set_alpn_protocols(list(alpn))
     certificates.load_into(context)
     if certificates.client_authority:
@@ -75,11 +78,12 @@ def server_context(certificates: Certificates, alpn: Sequence[str] = HTTP_VERSIO
     return context
 
 
-def front_context(choose: Choose, *, mutual: bool = False) -> ssl.SSLContext:
+def front_context(choose: Choose, kind: type[Context], *, mutual: bool = False) -> Context:
     """Returns a context that leaves the certificate of each handshake to a function.
 
     Args:
         choose: see Choose.
+        kind: class of the context.
         mutual: clients must show a certificate; the chosen context says of which authority.
     """
 
@@ -90,14 +94,14 @@ def front_context(choose: Choose, *, mutual: bool = False) -> ssl.SSLContext:
         connection.context = chosen
         return None
 
-    context = _bare_context(mutual=mutual)
+    context = _bare_context(kind, mutual=mutual)
     context.num_tickets = 1
     context.sni_callback = answer
     return context
 
 
-def _bare_context(*, mutual: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _bare_context(kind: type[Context], *, mutual: bool) -> Context:
+    context = kind(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.verify_mode = ssl.CERT_REQUIRED if mutual else ssl.CERT_NONE
@@ -136,7 +140,8 @@ class ListenerTls:
         self._until_look = LOOK_SECONDS
         self._used = read_certificates(settings)
         self._current = server_context(self._used, self._alpn)
-        self.context = front_context(lambda _connection, _host: self._current, mutual=bool(self._used.client_authority))
+        mutual = bool(self._used.client_authority)
+        self.context = front_context(lambda _connection, _host: self._current, ssl.SSLContext, mutual=mutual)
         self._tell("certificate_loaded")
 
     @property

@@ -242,7 +242,7 @@ def test_an_expired_certificate_is_warned_of() -> None:
 def test_a_host_that_is_not_served_is_refused() -> None:
     leaf = LEAVES[0]
     context = server_context(Certificates(chain(leaf), leaf.private_key_pem.bytes()))
-    front = front_context(lambda _connection, host: context if host == "localhost" else None)
+    front = front_context(lambda _connection, host: context if host == "localhost" else None, ssl.SSLContext)
     shake(client_context(), front)
     with pytest.raises(ssl.SSLError, match="unrecognized"):
         shake(client_context(), front, host="other.test")

@@ -8,7 +8,7 @@ from centripetal.model.certificates import pem_of, read_certificates
 from centripetal.model.tls import TlsSettings
 from centripetal.transports.addresses import split_address
 from centripetal.transports.autocert.names import host_name
-from centripetal.transports.settings import AutocertSettings
+from centripetal.transports.settings import HttpServerSettings
 from centripetal.transports.tls import server_context
 
 from ..errors import ConfigError
@@ -43,7 +43,7 @@ def check_listeners(config: Config) -> None:
     check_tls("http_server.tls", server.tls)
     check_tls("http_server.internal_tls", server.internal_tls)
     if server.tls_autocert.enabled:
-        _check_autocert(server.tls_autocert)
+        _check_autocert(server)
     if server.http3.enabled and not server.tls.enabled:
         raise ConfigError("http_server.http3.enabled: needs http_server.tls.enabled, and no tls_autocert")
     if server.http3.enabled and server.tls_autocert.enabled:
@@ -72,12 +72,8 @@ def _check_workers(config: Config) -> None:
         raise ConfigError(f"workers: {show(text)} is neither auto nor a number from 1 to {MAX_WORKERS}")
     if text == "1":
         return
-    for option, is_set in (
-        ("http_server.tls_autocert.enabled", config.http_server.tls_autocert.enabled),
-        ("http_server.http3.enabled", config.http_server.http3.enabled),
-    ):
-        if is_set:
-            raise ConfigError(f"workers: {text} cannot go together with {option}")
+    if config.http_server.http3.enabled:
+        raise ConfigError(f"workers: {text} cannot go together with http_server.http3.enabled")
 
 
 def _check_port(option: str, port: int) -> None:
@@ -112,7 +108,8 @@ def check_tls(path: str, tls: TlsSettings) -> None:
         raise ConfigError(f"{path}.{error}") from error
 
 
-def _check_autocert(settings: AutocertSettings) -> None:
+def _check_autocert(server: HttpServerSettings) -> None:
+    settings = server.tls_autocert
     path = "http_server.tls_autocert"
     names = set()
     for index, name in enumerate(settings.host_whitelist):
@@ -129,9 +126,11 @@ def _check_autocert(settings: AutocertSettings) -> None:
             raise ConfigError(f"{path}.server_name: {show(settings.server_name)} is not in host_whitelist")
     if settings.http:
         try:
-            split_address(settings.http_addr)
+            place = split_address(settings.http_addr)
         except ValueError as error:
             raise ConfigError(f"{path}.http_addr: {show(settings.http_addr)} {error}") from error
+        if place in ((server.address, server.port), server.internal_place):
+            raise ConfigError(f"{path}.http_addr: {show(settings.http_addr)} is where the server itself listens")
 
 
 def _check_paths(config: Config, *, same_listener: bool) -> None:

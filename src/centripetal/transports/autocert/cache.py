@@ -1,7 +1,8 @@
 """Where certificates survive restarts (`http_server.tls_autocert.cache_dir`).
 
 The files are those of Centrifugo: one for each host with its key and chain, one with the key of the account, and one
-for each http-01 token, so that nodes which share the directory can answer each other's challenges.
+for each http-01 token, so that nodes which share the directory can answer each other's challenges. One more has the
+answer to a tls-alpn-01 challenge, for processes that share the port.
 """
 
 from __future__ import annotations
@@ -9,17 +10,25 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ...model.certificates import Certificates
-from ...model.pem import MAX_PEM_BYTES
+from .files import read_file, remove_file, write_file
 
 ACCOUNT_KEY = "acme_account+key"
+PROOF = "acme_proof"
+PROOF_SECONDS = 300.0
+"""A proof that is older was left behind by a process that died."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\s*", re.DOTALL)
+
+
+Stamp = tuple[int, int, int]
+"""Changes when a file does."""
 
 
 class CertificateCache:
@@ -37,6 +46,16 @@ class CertificateCache:
         self._account_key: ec.EllipticCurvePrivateKey | None = None
         if directory:
             os.makedirs(directory, mode=0o700, exist_ok=True)
+
+    def stamp(self, host: str) -> Stamp | None:
+        """Returns what changes when a host's certificate does, None if there is none."""
+        if not self._directory:
+            return None
+        try:
+            status = os.stat(os.path.join(self._directory, host))
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
 
     def certificates(self, host: str) -> Certificates | None:
         """Returns what is kept for a host, None if there is nothing that looks like it."""
@@ -61,15 +80,26 @@ class CertificateCache:
             OSError: a new one cannot be written.
         """
         if self._account_key is None:
-            with contextlib.suppress(ValueError):
-                found = serialization.load_pem_private_key(self._read(ACCOUNT_KEY), None)
-                if isinstance(found, ec.EllipticCurvePrivateKey):
-                    self._account_key = found
-                    return found
-            made = ec.generate_private_key(ec.SECP256R1())
-            self._write(ACCOUNT_KEY, key_as_pem(made))
-            self._account_key = made
+            self._account_key = self._kept_account_key() or self._new_account_key()
         return self._account_key
+
+    def _kept_account_key(self) -> ec.EllipticCurvePrivateKey | None:
+        with contextlib.suppress(ValueError):
+            found = serialization.load_pem_private_key(self._read(ACCOUNT_KEY), None)
+            if isinstance(found, ec.EllipticCurvePrivateKey):
+                return found
+        return None
+
+    def _new_account_key(self) -> ec.EllipticCurvePrivateKey:
+        made = ec.generate_private_key(ec.SECP256R1())
+        try:
+            self._write(ACCOUNT_KEY, key_as_pem(made), replace=False)
+        except FileExistsError:
+            other = self._kept_account_key()  # another process was faster
+            if other is not None:
+                return other
+            self._write(ACCOUNT_KEY, key_as_pem(made))  # it is broken
+        return made
 
     def token(self, token: str) -> bytes:
         """Returns what another node answers to an http-01 challenge, empty if there is no such token."""
@@ -89,30 +119,48 @@ class CertificateCache:
     def forget_token(self, token: str) -> None:
         """Undoes keep_token()."""
         if self._directory and _TOKEN.fullmatch(token):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self._directory, f"{token}+http-01"))
+            remove_file(self._directory, f"{token}+http-01")
+
+    def shows_proof(self, now: float) -> bool:
+        """Returns whether an authority is looking for a tls-alpn-01 proof at this moment.
+
+        Args:
+            now: Unix seconds.
+        """
+        if not self._directory:
+            return False
+        try:
+            return now - os.stat(os.path.join(self._directory, PROOF)).st_mtime < PROOF_SECONDS
+        except OSError:
+            return False
+
+    def proof(self, host: str) -> str:
+        """Returns the answer of another process to a tls-alpn-01 challenge for a host, empty if there is none."""
+        with contextlib.suppress(msgspec.DecodeError):
+            shown_for, answer = msgspec.json.decode(self._read(PROOF), type=tuple[str, str])
+            if shown_for == host:
+                return answer
+        return ""
+
+    def keep_proof(self, host: str, answer: str) -> None:
+        """Lets other processes answer a tls-alpn-01 challenge. There is one at a time.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._write(PROOF, msgspec.json.encode((host, answer)))
+
+    def forget_proof(self) -> None:
+        """Undoes keep_proof()."""
+        if self._directory:
+            remove_file(self._directory, PROOF)
 
     def _read(self, name: str) -> bytes:
-        if not self._directory:
-            return b""
-        try:
-            with open(os.path.join(self._directory, name), "rb") as file:
-                return file.read(MAX_PEM_BYTES)
-        except OSError:
-            return b""
+        return read_file(self._directory, name) if self._directory else b""
 
-    def _write(self, name: str, content: bytes) -> None:
-        if not self._directory:
-            return
-        number, path = tempfile.mkstemp(dir=self._directory, prefix=".new-")  # mode 0600
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
-            os.replace(path, os.path.join(self._directory, name))
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise
+    def _write(self, name: str, content: bytes, *, replace: bool = True) -> None:
+        if self._directory:
+            write_file(self._directory, name, content, replace=replace)
 
 
 def key_as_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -55,13 +55,27 @@ def proof_context(host: str, key_authorization: str) -> ssl.SSLContext:
     return server_context(own, (ALPN_PROTOCOL,))
 
 
-def watch_hellos(front: ssl.SSLContext, *, watch: bool) -> None:
-    """Has a context mark the connections whose ClientHello asks for a proof, so that others are served as always.
+class WatchingContext(ssl.SSLContext):
+    """A front that marks the connections whose ClientHello asks for a proof, so that others are served as always.
 
     The module `ssl` tells nobody what protocols a client offers before it is too late to choose a certificate, except
-    to a callback for debugging. It costs a call for each message, therefore it is there only while a proof is shown.
+    to a callback for debugging. It costs a call for each message, therefore only connections that begin while a proof
+    is shown have it.
+
+    Attributes:
+        is_proof_shown: asked at the beginning of each connection.
     """
-    front._msg_callback = _mark if watch else None  # type: ignore[attr-defined]
+
+    is_proof_shown: Callable[[], bool]
+    _watches = False
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        """Begins a connection."""
+        watch = self.is_proof_shown()
+        if watch is not self._watches:
+            self._watches = watch
+            self._msg_callback = _mark if watch else None
+        return super().wrap_bio(*arguments, **options)
 
 
 def _mark(connection: Any, direction: str, _version: int, content: int, message: int, data: bytes) -> None:
