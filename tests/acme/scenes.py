@@ -1,4 +1,4 @@
-"""Certificates from Pebble: by both kinds of proof, kept across a restart, renewed, and refused. See run_acme.py."""
+"""Certificates from Pebble: by both kinds of proof, kept across a restart, renewed, refused, and for workers. See run_acme.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -45,7 +46,9 @@ def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
 class Server:
     """A server process."""
 
-    def __init__(self, folder: Path, port: int, autocert: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, port: int, autocert: dict[str, Any], *, workers: int = 1, successor: bool = False
+    ) -> None:
         self.port = port
         self.cache = folder / "cache"
         options = {"enabled": True, "cache_dir": str(self.cache), "email": "me@one.test"} | autocert
@@ -53,23 +56,35 @@ class Server:
         path.write_text(
             json.dumps(
                 {
-                    "http_server": {"address": "127.0.0.1", "port": port, "tls_autocert": options},
+                    "workers": str(workers),
+                    "http_server": {
+                        "address": "127.0.0.1",
+                        "port": port,
+                        "tls_autocert": options,
+                        "takeover_socket": str(folder / "takeover"),
+                    },
                     "health": {"enabled": True},
                 }
             )
         )
-        self.log_path = folder / "log"
+        self.log_path = folder / ("successor.log" if successor else "log")
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "centripetal", "-c", path], stdout=log, stderr=log)
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, times: int = 1) -> None:
         limit = time.monotonic() + SECONDS
-        while text not in self.log_path.read_text():
+        while self.count(text) < times:
             assert self.process.poll() is None and time.monotonic() < limit, self.log_path.read_text()
             time.sleep(0.05)
 
+    def count(self, text: str) -> int:
+        return self.log_path.read_text().count(text)
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
+        self.wait_end()
+
+    def wait_end(self) -> None:
         assert self.process.wait(10) == 0
         assert "Traceback" not in self.log_path.read_text()
 
@@ -110,7 +125,7 @@ def test_http_01_and_a_restart(pebble: Pebble, tmp_path: Path) -> None:
     server.stop()
 
     names = {path.name for path in server.cache.iterdir()}
-    assert names == {"acme_account+key", "one.test", "two.test"}
+    assert names == {"acme_account+key", "acme_lock", "one.test", "two.test"}
     assert {path.stat().st_mode & 0o777 for path in server.cache.iterdir()} == {0o600}
     server = Server(tmp_path, free_port(), autocert)
     server.wait_for('"external"')
@@ -119,11 +134,68 @@ def test_http_01_and_a_restart(pebble: Pebble, tmp_path: Path) -> None:
     assert "certificate_issued" not in server.log_path.read_text()
 
 
-def test_tls_alpn_01(pebble: Pebble, tmp_path: Path) -> None:
-    server = Server(tmp_path, pebble.tls_port, {"host_whitelist": ["alpn.test"]})
-    server.wait_for("certificate_issued")
-    assert serial_of(pebble, server.port, "alpn.test")
+def serials_of_all(pebble: Pebble, server: Server, host: str) -> set[int]:
+    """Waits until whichever worker gets a connection shows a certificate; returns all their numbers."""
+    limit = time.monotonic() + SECONDS
+    while True:
+        try:
+            return {serial_of(pebble, server.port, host) for _ in range(20)}
+        except OSError:
+            assert time.monotonic() < limit, server.log_path.read_text()
+            time.sleep(0.1)
+
+
+def test_http_01_with_workers(pebble: Pebble, tmp_path: Path) -> None:
+    """Without a directory of ours; workers that take the place of others get what those had."""
+    hosts = ["one.workers.test", "two.workers.test"]
+    autocert = {"host_whitelist": hosts, "http": True, "http_addr": f"127.0.0.1:{pebble.http_port}", "cache_dir": ""}
+    server = Server(tmp_path, free_port(), autocert, workers=2)
+    server.wait_for("certificate_issued", 2)
+    serials = [serials_of_all(pebble, server, host) for host in hosts]
+    assert [len(numbers) for numbers in serials] == [1, 1]
+    workers = set(re.findall(r'"pid":(\d+)[^\n]*"message":"starting"', server.log_path.read_text()))
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    server.wait_for('"listener":"external"', 4)
+    assert [serials_of_all(pebble, server, host) for host in hosts] == serials
     server.stop()
+    assert server.count("certificate_issued") == 2 and not server.count("not_issued")
+
+
+def test_tls_alpn_01_with_workers_of_which_each_is_asked(pebble: Pebble, tmp_path: Path) -> None:
+    """And with others that take over from them."""
+    server = Server(tmp_path, pebble.tls_port, {}, workers=2)
+    server.wait_for('"listener":"external"', 2)
+    for _ in range(12):
+        with pytest.raises(OSError):
+            serial_of(pebble, server.port, "any.workers.test")
+    (serial,) = serials_of_all(pebble, server, "any.workers.test")
+    successor = Server(tmp_path, pebble.tls_port, {}, workers=2, successor=True)
+    server.wait_end()
+    for _ in range(12):
+        with pytest.raises(OSError):
+            serial_of(pebble, server.port, "new.workers.test")
+    assert len(serials_of_all(pebble, successor, "new.workers.test")) == 1
+    assert serials_of_all(pebble, successor, "any.workers.test") == {serial}
+    successor.stop()
+    for log in (server, successor):
+        assert log.count("certificate_issued") == 1 and not log.count("not_issued")
+
+
+def test_http_01_and_a_successor(pebble: Pebble, tmp_path: Path) -> None:
+    """It has what the old server has, and orders what is new at once, wherever challenges go meanwhile."""
+    proof = {"http": True, "http_addr": f"127.0.0.1:{pebble.http_port}"}
+    server = Server(tmp_path, free_port(), {"host_whitelist": ["old.test"], **proof})
+    server.wait_for("certificate_issued")
+    serial = serial_of(pebble, server.port, "old.test")
+    hosts = ["old.test", "new.test"]
+    successor = Server(tmp_path, server.port, {"host_whitelist": hosts, **proof}, successor=True)
+    successor.wait_for("certificate_issued")
+    server.wait_end()
+    assert serial_of(pebble, successor.port, "old.test") == serial != serial_of(pebble, successor.port, "new.test")
+    successor.stop()
+    assert successor.count("certificate_issued") == 1 and not successor.count("not_issued")
 
 
 def test_any_host_without_a_whitelist(pebble: Pebble, tmp_path: Path) -> None:
