@@ -68,6 +68,7 @@ KAFKA = {"brokers": ["a"], "topics": ["t"], "consumer_group": "g"}
         (autocert(server_name="localhost"), 'tls_autocert.server_name: "localhost" is not the full name'),
         (autocert(host_whitelist=["a.test"], server_name="b.test"), 'server_name: "b.test" is not in host_whitelist'),
         (autocert(http=True, http_addr="80"), 'tls_autocert.http_addr: "80" is not of the form'),
+        (autocert(http=True, http_addr=":8000"), 'tls_autocert.http_addr: ":8000" is where the server itself listens'),
         ({"http_server": {**autocert()["http_server"], "h2c_external": True, "internal_port": "1"}}, "h2c_external"),
         ({"http_server": {"http3": {"enabled": True}}}, "http_server.http3.enabled"),
         ({"webtransport": {"enabled": True}}, "webtransport.enabled"),
@@ -197,6 +198,7 @@ def test_broken_rules_are_named(tmp_path: Path, content: Any, word: str) -> None
         {},
         {"http_server": {"internal_port": "8001"}, "health": {"enabled": True}},
         {"http_server": {"h2c_external": True, "internal_port": "8001"}},
+        {"workers": "4", **autocert(http=True)},
         {
             "init": {"enabled": True, "handler_prefix": "/health"},
             "health": {"enabled": True},

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from centripetal.server.ports import Place, Ports, check_free
+from centripetal.config import load
+from centripetal.server.ports import Place, Ports, check_free, places_of
 from centripetal.transports.acceptor import bind
 
 
@@ -20,6 +21,22 @@ def place() -> Iterator[Place]:
 
 def own(place: Place, count: int) -> list[socket.socket]:
     return [sock for _ in range(count) for sock in bind(*place, reuse_port=True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, []),
+        ({"enabled": "true"}, []),
+        ({"http": "true"}, []),
+        ({"enabled": "true", "http": "true"}, [("", 80)]),
+        ({"enabled": "true", "http": "true", "http_addr": "[::1]:8080"}, [("::1", 8080)]),
+    ],
+)
+def test_challenges_have_a_place(options: dict[str, str], expected: list[Place]) -> None:
+    flags = {f"http_server.tls_autocert.{name}": value for name, value in options.items()}
+    config = load(None, environ={}, flags=flags | {"http_server.internal_port": "9000"}).config
+    assert places_of(config) == [("", 8000), ("", 9000), *expected]
 
 
 @pytest.mark.parametrize(("had", "count"), [(1, 1), (1, 3), (2, 2), (3, 2), (5, 1)])

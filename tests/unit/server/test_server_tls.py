@@ -11,6 +11,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixtur
 from centripetal.cli.local_tls import local_tls
 from centripetal.cli.websocket import WebSocketClient
 from centripetal.config import ConfigError, load, validate
+from centripetal.model.certificates import Certificates
 from centripetal.server.tls import ServerTls, give_back_large_buffers
 from centripetal.testing import ManualClock
+from centripetal.transports.autocert.cache import CertificateCache
 
 AUTHORITY = trustme.CA()
 OUTER = AUTHORITY.issue_cert("outer.test", "127.0.0.1")
@@ -186,3 +189,53 @@ def test_the_process_serves_and_renews(run: Callable[[dict[str, Any]], Running],
 
     asyncio.run(scene())
     assert "Traceback" not in process.log_path.read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_successor_serves_kept_certificates_and_answers_challenges(
+    run: Callable[[dict[str, Any]], Running], workers: str, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="ct") as folder:
+        monkeypatch.setenv("TMPDIR", folder)  # paths of Unix sockets must be short
+        monkeypatch.setenv("ACME_DIRECTORY_URL", "https://127.0.0.1:1/directory")
+        kept = AUTHORITY.issue_cert("kept.test", "127.0.0.1")
+        cache = CertificateCache(f"{folder}/cache")
+        cache.keep_certificates("kept.test", Certificates(chain(kept).encode(), kept.private_key_pem.bytes()))
+        cache.keep_token("token", b"answer")
+        port, challenges = free_port(), free_port()
+        config = OPEN | {
+            "workers": workers,
+            "http_server": {
+                "address": "127.0.0.1",
+                "port": port,
+                "takeover_socket": f"{folder}/takeover",
+                "tls_autocert": {
+                    "enabled": True,
+                    "host_whitelist": ["kept.test"],
+                    "server_name": "kept.test",
+                    "cache_dir": f"{folder}/cache",
+                    "http": True,
+                    "http_addr": f"127.0.0.1:{challenges}",
+                },
+            },
+        }
+
+        def check() -> None:
+            assert {certificate_at(port) for _ in range(4)} == {"kept.test"}
+            for _ in range(4):
+                connection = http.client.HTTPConnection("127.0.0.1", challenges, timeout=5)
+                connection.request("GET", "/.well-known/acme-challenge/token")
+                assert connection.getresponse().read() == b"answer"
+                connection.close()
+
+        old = run(config)
+        old.wait_for_times('"acme"', int(workers))
+        check()
+        new = run(config)
+        assert old.process.wait(20) == 0
+        check()
+        new.process.send_signal(signal.SIGTERM)
+        assert new.process.wait(20) == 0
+        for process in (old, new):
+            assert "Traceback" not in process.log_path.read_text()
+            assert "certificate_" not in process.log_path.read_text()

@@ -26,6 +26,7 @@ from centripetal.transports.autocert.autocert import MAX_UNLISTED_HOSTS, UNLISTE
 from centripetal.transports.autocert.cache import ACCOUNT_KEY, CertificateCache, key_as_pem
 from centripetal.transports.autocert.names import host_name
 from centripetal.transports.autocert.proofs import ALPN_PROTOCOL, ChallengeEndpoint
+from centripetal.transports.autocert.turn import LOCK
 from centripetal.transports.settings import AutocertSettings
 
 DAY = 86400.0
@@ -260,6 +261,7 @@ def test_the_cache_survives_and_is_shared(tmp_path: Path) -> None:
     assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "cache").iterdir()} == {
         "one.test": 0o600,
         ACCOUNT_KEY: 0o600,
+        LOCK: 0o600,
     }
 
 
@@ -358,7 +360,7 @@ def test_the_challenge_listener(tmp_path: Path) -> None:
     play(scene)
     assert [answer[0] for answer in answers] == [200, 200, 404]
     assert answers[0][2] == answers[1][2] == b"token.thumb"
-    assert {path.name for path in tmp_path.iterdir()} == {"one.test", ACCOUNT_KEY}
+    assert {path.name for path in tmp_path.iterdir()} == {"one.test", ACCOUNT_KEY, LOCK}
 
 
 @pytest.mark.parametrize(

@@ -298,8 +298,8 @@ class Autocert:
             shown.append(proof)
             if proof.kind == HTTP_01:
                 answer = proof.key_authorization.encode()
-                self._answers[proof.token] = answer
                 self._cache.keep_token(proof.token, answer)
+                self._answers[proof.token] = answer
             else:
                 if self._shares_port:
                     self._cache.keep_proof(name, proof.key_authorization)
