@@ -61,13 +61,13 @@ class Group:
         self.settings = AutocertSettings(enabled=True, host_whitelist=hosts, **options)
         self.members = [self.start() for _ in range(count)]
 
-    def start(self, jitter: float = 0.0) -> Autocert:
-        """Starts a process."""
+    def start(self, jitter: float = 0.0, *, is_successor: bool = False) -> Autocert:
+        """Starts a process; one of another server knows the `cache_dir` only."""
         member = Autocert(
             self.settings,
             self.clock,
             "https://nowhere.test",
-            group=str(self.folder),
+            group="" if is_successor else str(self.folder),
             shares_port=True,
             jitter=lambda: jitter,
         )
@@ -238,7 +238,7 @@ def test_whoever_dies_again_and_again_is_not_followed_at_once(folder: Path) -> N
 
 def test_any_process_shows_the_proof_to_authorities_only(folder: Path, options: dict[str, Any]) -> None:
     group = Group(folder, 2, ASKED, **options)
-    orderer, other = group.members
+    other = group.members[1]
     seen: list[Any] = []
 
     def look() -> None:
@@ -260,6 +260,26 @@ def test_any_process_shows_the_proof_to_authorities_only(folder: Path, options: 
     )
     assert others == [1, 1, None]
     assert not list(Path(folder).rglob(PROOF))
+
+
+def test_a_successor_answers_for_its_predecessor_and_takes_its_turn(folder: Path, tmp_path: Path) -> None:
+    group = Group(folder, 1, ASKED, cache_dir=str(tmp_path / "cache"))
+    group.members.append(group.start(is_successor=True))
+    successor = group.members[1]
+    seen: list[Any] = []
+
+    def look() -> None:
+        seen.append(shown(successor.context, ASKED, ALPN_PROTOCOL) is not None)
+        seen.append(successor._turn.take())
+
+    group.authority.meanwhile = look
+
+    async def scene() -> None:
+        await group.pass_time()
+        assert group.ask() == [1, 1]
+
+    play(scene)
+    assert seen == [True, False] and len(group.authority.orders) == 1
 
 
 def test_a_proof_that_a_dead_process_left_is_not_looked_at_for_ever(folder: Path) -> None:
