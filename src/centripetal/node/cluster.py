@@ -149,7 +149,7 @@ class Cluster:
             ClientError: what a node of this group says against it.
         """
         group = self.group_members()
-        for name in self.members:
+        for name in list(self.members):  # some may come or go meanwhile
             if name not in group:
                 await self.tell(message, name)
         answers = await self.ask(STEERING, control.encode(message), group)

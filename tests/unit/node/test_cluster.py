@@ -127,6 +127,29 @@ def test_what_is_told_reaches_all_others_once_in_order() -> None:
     run(scene)
 
 
+def test_nodes_that_come_and_go_do_not_disturb_what_is_told_to_each() -> None:
+    class Busy(WireController):
+        """Others are heard while something is sent."""
+
+        async def send(self, address: str, message: bytes) -> None:
+            await super().send(address, message)
+            if address == "b":
+                self.events.on_control("", control.encode(control.Alive(sender="d", description={})))
+                self.events.on_control("", control.encode(control.Gone(sender="c")))
+
+    async def scene(house: House) -> None:
+        a, _, _ = await house.join("a"), await house.join("b"), await house.join("c")
+        a._controller = Busy(house.wire)
+        a._controller.bind(a)
+        message = control.UnsubscribeUser(sender="a", user="u", channel="c")
+        await a.steer(message)
+        await house.wire.settle()
+        assert ("b", message) in house.told
+        assert set(a.members) == {"b", "d"}
+
+    run(scene)
+
+
 def test_questions_gather_the_answers_of_all_or_of_one() -> None:
     async def scene(house: House) -> None:
         clusters = [await house.join(name) for name in "abc"]
