@@ -20,6 +20,7 @@ from ..interfaces import SystemClock
 from ..outbound import HttpClient
 from .engine import HostedEngine, memory_engine
 from .ports import Ports
+from .quic_ports import QuicPorts
 from .takeover import READY_SECONDS, Predecessor, Successor
 
 SOCKET = "engine"
@@ -35,7 +36,14 @@ GRACE_SECONDS = 5.0
 logger = structlog.get_logger("centripetal.server")
 
 
-def run_engine(config: Config, path: str, supervisor: int, ports: Ports, predecessor: Predecessor | None = None) -> int:
+def run_engine(
+    config: Config,
+    path: str,
+    supervisor: int,
+    ports: Ports,
+    predecessor: Predecessor | None = None,
+    quic: QuicPorts | None = None,
+) -> int:
     """Keeps the engine until SIGUSR1; returns the exit code.
 
     Args:
@@ -44,10 +52,11 @@ def run_engine(config: Config, path: str, supervisor: int, ports: Ports, predece
         supervisor: process id. If SIGUSR1 says that this process is gone, the engine stays until the workers have left.
         ports: what a successor gets.
         predecessor: whose state is taken up first.
+        quic: what a successor gets of the UDP port, if there is HTTP/3.
     """
 
     async def serve() -> int:
-        return await EngineProcess(config, supervisor, ports).run(path, predecessor)
+        return await EngineProcess(config, supervisor, ports, quic).run(path, predecessor)
 
     try:
         import uvloop
@@ -63,10 +72,11 @@ class EngineProcess:
         config, supervisor, ports: see run_engine.
     """
 
-    def __init__(self, config: Config, supervisor: int, ports: Ports) -> None:
+    def __init__(self, config: Config, supervisor: int, ports: Ports, quic: QuicPorts | None = None) -> None:
         self._config = config
         self._supervisor = supervisor
         self._ports = ports
+        self._quic = quic
         self._memory, post = memory_engine(config, SystemClock()), Post()
         self._muster = Muster(ports.count)
         self._http = HttpClient(f"centripetal/{__version__}")
@@ -162,7 +172,7 @@ class EngineProcess:
         if not path or self._stop.is_set():
             return True
         estate = HostedEngine(self._memory, self._host)
-        self._successor = Successor(path, self._ports.filenos, estate, self._make_way)
+        self._successor = Successor(path, self._ports.filenos, estate, self._make_way, quic=self._quic)
         try:
             self._successor.wait()
         except OSError as error:

@@ -1,7 +1,7 @@
 """How a new process and the one that runs meet on a Unix socket, and the listening sockets pass from one to the other.
 
 The new one says which version of the handover it understands (a line of JSON). The old one answers with a line of JSON that
-tells of its listeners, and with their sockets, in portions. All this blocks, but for a bounded time.
+tells of its listeners and its UDP port, and with their sockets, in portions. All this blocks, but for a bounded time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from ..engines.local import VERSION
 from .ports import MAX_SOCKETS, Place, Sockets
+from .quic_ports import QuicLegacy, QuicPorts, describe, inherit
 
 MEETING_SECONDS = 5.0
 """Each side waits for the other's next words at most so long."""
@@ -28,14 +29,15 @@ class TakeoverError(Exception):
     """The other process cannot be understood, or did not keep to what was agreed."""
 
 
-def meet(path: str) -> tuple[socket.socket, Sockets]:
+def meet(path: str, quic: Place | None = None) -> tuple[socket.socket, Sockets, QuicLegacy | None]:
     """Asks the process that listens on a Unix socket for what it has.
 
     Args:
         path: of the Unix socket.
+        quic: address and UDP port that the new one will serve.
 
     Returns:
-        The connection to it, and its listening sockets by address and port.
+        The connection to it, its listening sockets by address and port, and what it has at the UDP port, if it is the same.
 
     Raises:
         OSError: there is none, or it does not answer.
@@ -46,13 +48,17 @@ def meet(path: str) -> tuple[socket.socket, Sockets]:
     received: list[socket.socket] = []
     try:
         connection.connect(path)
-        connection.sendall(json.dumps({"version": VERSION, "pid": os.getpid()}).encode() + b"\n")
+        greeting = {"version": VERSION, "pid": os.getpid(), "quic": quic}
+        connection.sendall(json.dumps(greeting).encode() + b"\n")
         answer = _receive(connection, received)
         sockets: Sockets = {}
         rest = list(received)
         for place in answer["listeners"]:
             sockets[place["address"], place["port"]] = rest[: place["count"]]
             del rest[: place["count"]]
+        legacy, told = None, answer.get("quic")
+        if quic is not None and told is not None:
+            legacy = inherit(quic, rest, told["secret"], told["tags"])
         connection.setblocking(False)
     except (ValueError, KeyError, TypeError) as error:
         _close(connection, *received)
@@ -60,14 +66,14 @@ def meet(path: str) -> tuple[socket.socket, Sockets]:
     except BaseException:
         _close(connection, *received)
         raise
-    return connection, sockets
+    return connection, sockets, legacy
 
 
 def _receive(connection: socket.socket, received: list[socket.socket]) -> dict[str, Any]:
     """Returns the answer; its sockets are appended to `received`."""
     data = b""
     answer: dict[str, Any] | None = None
-    while answer is None or len(received) < sum(place["count"] for place in answer["listeners"]):
+    while answer is None or len(received) < _count(answer):
         more, numbers, _, _ = socket.recv_fds(connection, MAX_GREETING_BYTES, SOCKETS_AT_ONCE)
         received += [socket.socket(fileno=number) for number in numbers]
         data += more
@@ -82,18 +88,48 @@ def _receive(connection: socket.socket, received: list[socket.socket]) -> dict[s
     return answer
 
 
-def greet(connection: socket.socket, listeners: Mapping[Place, Sequence[int]]) -> None:
+def _count(answer: Mapping[str, Any]) -> int:
+    """Returns how many sockets come with an answer."""
+    quic = answer.get("quic")
+    return sum(int(place["count"]) for place in answer["listeners"]) + (int(quic["count"]) if quic is not None else 0)
+
+
+def greet(connection: socket.socket, listeners: Mapping[Place, Sequence[int]], quic: QuicPorts | None = None) -> bool:
     """Reads who asks, and sends the sockets.
 
     Args:
         connection: to the new process.
         listeners: descriptors of listening sockets by address and port.
+        quic: the UDP port.
+
+    Returns:
+        Whether the new one gets what there is at the UDP port: it asked for the same.
 
     Raises:
         OSError: it does not read.
         TakeoverError: it is of another version, or makes no sense.
     """
     connection.settimeout(MEETING_SECONDS)
+    greeting = _read_greeting(connection)
+    places = [
+        {"address": address, "port": port, "count": len(numbers)} for (address, port), numbers in listeners.items()
+    ]
+    answer: dict[str, Any] = {"listeners": places}
+    rest = [number for numbers in listeners.values() for number in numbers]
+    gives_quic = quic is not None and greeting.get("quic") == list(quic.place)
+    if quic is not None and gives_quic:
+        legacy = quic.legacy()
+        answer["quic"] = describe(legacy)
+        rest += [sock.fileno() for sock in (*legacy.sockets, *legacy.outboxes.values())]
+    message = json.dumps(answer).encode() + b"\n"
+    while message or rest:
+        socket.send_fds(connection, [message or b"\n"], rest[:SOCKETS_AT_ONCE])
+        message, rest = b"", rest[SOCKETS_AT_ONCE:]
+    connection.setblocking(False)
+    return gives_quic
+
+
+def _read_greeting(connection: socket.socket) -> dict[str, Any]:
     line = b""
     while not line.endswith(b"\n"):
         more = connection.recv(MAX_GREETING_BYTES)
@@ -106,15 +142,7 @@ def greet(connection: socket.socket, listeners: Mapping[Place, Sequence[int]]) -
         error = f"it understands version {VERSION} of the handover, and was asked for {version}"
         connection.sendall(json.dumps({"error": error}).encode() + b"\n")
         raise TakeoverError(error)
-    places = [
-        {"address": address, "port": port, "count": len(numbers)} for (address, port), numbers in listeners.items()
-    ]
-    message = json.dumps({"listeners": places}).encode()
-    rest = [number for numbers in listeners.values() for number in numbers]
-    while message or rest:
-        socket.send_fds(connection, [message + b"\n"], rest[:SOCKETS_AT_ONCE])
-        message, rest = b"", rest[SOCKETS_AT_ONCE:]
-    connection.setblocking(False)
+    return dict(greeting)
 
 
 def is_own(connection: socket.socket) -> bool:

@@ -13,15 +13,18 @@ from collections.abc import Iterable
 from ..config import Config
 from ..transports.acceptor import bind
 from ..transports.addresses import split_address
+from ..transports.datagrams import bind_datagrams
 
 Place = tuple[str, int]
-"""Address (empty for all) and TCP port."""
+"""Address (empty for all) and port."""
 
 Sockets = dict[Place, list[socket.socket]]
 """Listening sockets by where they listen."""
 
-MAX_SOCKETS = 2048
-"""More than 256 workers need for three ports and two families of addresses."""
+_BIND = {socket.SOCK_STREAM: bind, socket.SOCK_DGRAM: bind_datagrams}
+
+MAX_SOCKETS = 4096
+"""More than 256 workers need for four ports and two families of addresses, and to reach each other."""
 
 
 def places_of(config: Config) -> list[Place]:
@@ -41,14 +44,18 @@ def shares_ports(config: Config) -> bool:
     return bool(config.http_server.takeover_socket) or config.workers != "1"
 
 
-def check_free(places: Iterable[Place]) -> None:
+def check_free(places: Iterable[Place], kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
     """Finds out whether another server has a port, which who shares ports would not notice.
+
+    Args:
+        places: where.
+        kind: of TCP or UDP.
 
     Raises:
         OSError: it has.
     """
     for address, port in places:
-        for sock in bind(address, port):
+        for sock in _BIND[kind](address, port):
             sock.close()
 
 
@@ -65,12 +72,13 @@ def check_shared(config: Config) -> None:
 
 
 class Ports:
-    """The listening sockets of a server with several workers.
+    """The sockets that a server with several workers is bound to.
 
     Args:
-        places: where it listens.
+        places: where.
         count: how many workers there are.
         inherited: a predecessor's sockets, which are used again; those at other places are closed.
+        kind: TCP, which listens, or UDP.
 
     Attributes:
         count: how many workers there are.
@@ -81,17 +89,23 @@ class Ports:
     """
 
     def __init__(
-        self, places: Iterable[Place], count: int, inherited: Sockets | None = None
+        self,
+        places: Iterable[Place],
+        count: int,
+        inherited: Sockets | None = None,
+        *,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
     ) -> None:
         rest = dict(inherited or {})
         self.count = count
+        self._kind = kind
         self.sockets: Sockets = {}
         try:
             for place in places:
                 had = rest.pop(place, [])
                 if not had:
-                    check_free([place])
-                self.sockets[place] = had + _missing(place, count, had)
+                    check_free([place], kind)
+                self.sockets[place] = had + _missing(place, count, had, kind)
         except BaseException:
             self.close()
             raise
@@ -104,7 +118,7 @@ class Ports:
         """Returns a worker's sockets: one of each family at each place.
 
         If the predecessor had more workers, all share those that are left over, for nothing that waits in their queues
-        may be lost.
+        may be lost. Those of UDP are not shared: all that comes from one address is for one worker.
 
         Args:
             worker: from 0.
@@ -112,9 +126,12 @@ class Ports:
         shares: Sockets = {}
         for place, sockets in self.sockets.items():
             families = _by_family(sockets).values()
-            shares[place] = [
-                sock for family in families for sock in (family[worker % len(family)], *family[self.count :])
-            ]
+            if self._kind == socket.SOCK_DGRAM:
+                shares[place] = [sock for family in families for sock in family[worker :: self.count]]
+            else:
+                shares[place] = [
+                    sock for family in families for sock in (family[worker % len(family)], *family[self.count :])
+                ]
         return shares
 
     def keep_share_of(self, worker: int) -> Sockets:
@@ -137,7 +154,7 @@ class Ports:
                 sock.close()
 
 
-def _missing(place: Place, count: int, had: list[socket.socket]) -> list[socket.socket]:
+def _missing(place: Place, count: int, had: list[socket.socket], kind: socket.SocketKind) -> list[socket.socket]:
     """Returns new sockets, so that there are as many as workers in each family."""
     address, port = place
     new: list[socket.socket] = []
@@ -145,7 +162,7 @@ def _missing(place: Place, count: int, had: list[socket.socket]) -> list[socket.
         for _ in range(count):
             if had + new and min(map(len, _by_family(had + new).values())) >= count:
                 break
-            new += bind(address, port, reuse_port=True)
+            new += _BIND[kind](address, port, reuse_port=True)
     except BaseException:
         for sock in new:
             sock.close()

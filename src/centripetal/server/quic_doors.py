@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import errno
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,13 @@ from ..interfaces import Transport
 from ..interfaces.request import HttpRequest
 from .doors import Door, Shared
 from .pages import path_of
+from .quic_ports import QuicShare
 from .tls import ServerTls
 from .transports import reception_of
 
 if TYPE_CHECKING:
     from ..transports.quic_listener import QuicListener
     from ..transports.webtransport import WebTransportEndpoint
-
-WAIT_SECONDS = 0.2
-"""Between two tries to get the port from a predecessor."""
 
 ADVERTISED_SECONDS = 30 * 24 * 3600
 """Browsers may remember for so long that there is HTTP/3."""
@@ -40,6 +39,7 @@ class QuicDoor:
         address: interface, empty for all.
         port: UDP port, the number of the TCP port.
         shared: what all listeners have in common.
+        sockets: that are bound there already.
     """
 
     name: str
@@ -47,32 +47,25 @@ class QuicDoor:
     address: str
     port: int
     shared: Shared
+    sockets: Sequence[socket.socket] = ()
 
-    async def start(self, *, waits: bool = False) -> None:
+    async def start(self) -> None:
         """Begins to take datagrams.
-
-        Args:
-            waits: the port may still be the predecessor's, whose connections cannot be handed over; begin when it is free.
 
         Raises:
             OSError: the port cannot be bound.
         """
-        try:
-            await self.listener.start(self.address, self.port)
-        except OSError as error:
-            if not waits or error.errno != errno.EADDRINUSE:
-                raise
-            self.listener.start_later(self.address, self.port, WAIT_SECONDS)
-            logger.info("waiting_for_port", listener=self.name, address=self.address or "*", port=self.port)
-        else:
-            logger.info("listening", listener=self.name, address=self.address or "*", port=self.port)
+        await self.listener.start(self.address, self.port, sockets=self.sockets)
+        logger.info("listening", listener=self.name, address=self.address or "*", port=self.port)
 
     def reconfigure(self, config: Config) -> None:
         """Applies another configuration to sessions from now on. Routes and certificates are those of the TCP port."""
         self.listener.sessions = session_endpoints(config, self.shared)
 
 
-def build_quic_doors(config: Config, shared: Shared, external: Door, tls: ServerTls) -> list[QuicDoor]:
+def build_quic_doors(
+    config: Config, shared: Shared, external: Door, tls: ServerTls, share: QuicShare | None = None
+) -> list[QuicDoor]:
     """Returns the QUIC listener, if HTTP/3 is enabled, and lets the TCP listener tell of it.
 
     Args:
@@ -80,6 +73,7 @@ def build_quic_doors(config: Config, shared: Shared, external: Door, tls: Server
         shared: what all listeners have in common.
         external: the listener on TCP.
         tls: its certificates.
+        share: what this process has of the UDP port, if others have it, too.
 
     Raises:
         ConfigError: it is enabled and its package is not installed, or the certificate cannot be used.
@@ -87,6 +81,7 @@ def build_quic_doors(config: Config, shared: Shared, external: Door, tls: Server
     if not config.http_server.http3.enabled:
         return []
     try:
+        from ..transports.quic_identity import QuicIdentity
         from ..transports.quic_listener import QuicListener
     except ImportError as error:
         raise ConfigError(
@@ -95,12 +90,17 @@ def build_quic_doors(config: Config, shared: Shared, external: Door, tls: Server
         ) from error
     try:
         listener = QuicListener(
-            external.listener, lambda: tls.certificates_of(external.name), session_endpoints(config, shared)
+            external.listener,
+            lambda: tls.certificates_of(external.name),
+            session_endpoints(config, shared),
+            identity=QuicIdentity(share.tag, share.secret) if share is not None else None,
+            relay=share.relay if share is not None else None,
         )
     except ValueError as error:
         raise ConfigError(f"http_server.tls.{error}") from error
     external.listener.advertise(f'h3=":{external.port}"; ma={ADVERTISED_SECONDS}')
-    return [QuicDoor("http3", listener, external.address, external.port, shared)]
+    sockets = share.sockets if share is not None else ()
+    return [QuicDoor("http3", listener, external.address, external.port, shared, sockets)]
 
 
 def session_endpoints(config: Config, shared: Shared) -> dict[str, WebTransportEndpoint]:

@@ -35,6 +35,7 @@ from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
 from .ports import Place, Ports, places_of
 from .quic_doors import QuicDoor, build_quic_doors
+from .quic_ports import QuicPorts, QuicShare, quic_place_of
 from .reloading import read_again
 from .takeover import Predecessor, Successor
 from .tls import ServerTls
@@ -132,6 +133,7 @@ class Server:
         self._hooks: ProxyTable
         self._closing: set[asyncio.Task[None]] = set()
         self._ports: Ports | None = None
+        self._quic: QuicPorts | None = worker.quic if worker is not None else None
         self._predecessor: Predecessor | None = None
         self._successor: Successor | None = None
         self._stop = asyncio.Event()
@@ -159,7 +161,7 @@ class Server:
         self.doors = build_doors(config, self._shared)
         self.grpc_doors = build_grpc_doors(config, self._shared)
         self.tls = ServerTls(config, self.node.clock, group=self._worker.certificates if self._worker is not None else "")
-        self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls)
+        self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls, self._quic_share())
         if predecessor is not None and isinstance(engine, SwitchedEngine):
             await engine.inherit(predecessor)
         await self.node.start()
@@ -175,7 +177,7 @@ class Server:
         await self.tls.start(self._sockets_at)
         self.node.ticker.every_second.append(self.tls.every_second)
         for quic_door in self.quic_doors:
-            await quic_door.start(waits=predecessor is not None)
+            await quic_door.start()
         for grpc_door in self.grpc_doors:
             await grpc_door.listener.start(grpc_door.address, grpc_door.port)
             logger.info("listening", listener=grpc_door.name, address=grpc_door.address or "*", port=grpc_door.port)
@@ -186,7 +188,7 @@ class Server:
             logger.info("taken_over")
         if isinstance(engine, SwitchedEngine):
             path = config.http_server.takeover_socket
-            self._successor = Successor(path, self._filenos, engine, self._stop.set)
+            self._successor = Successor(path, self._filenos, engine, self._stop.set, quic=self._quic)
             self._successor.wait()
         gc.collect()
         gc.freeze()
@@ -210,9 +212,12 @@ class Server:
             await engine.start()
             return engine
         if config.http_server.takeover_socket:
-            self._predecessor = await asyncio.to_thread(Predecessor.meet, config.http_server.takeover_socket)
-            inherited = self._predecessor.take_sockets() if self._predecessor is not None else None
-            self._ports = Ports(places_of(config), 1, inherited)
+            place = quic_place_of(config)
+            predecessor = await asyncio.to_thread(Predecessor.meet, config.http_server.takeover_socket, place)
+            self._predecessor = predecessor
+            self._ports = Ports(places_of(config), 1, predecessor.take_sockets() if predecessor is not None else None)
+            if place is not None:
+                self._quic = QuicPorts(place, 1, predecessor.quic if predecessor is not None else None)
             return SwitchedEngine(memory_engine(config, SystemClock()))
         return None
 
@@ -221,6 +226,12 @@ class Server:
         if self._worker is not None:
             return self._worker.sockets[place]
         return self._ports.sockets[place] if self._ports is not None else ()
+
+    def _quic_share(self) -> QuicShare | None:
+        """Returns what this process has of the UDP port, if there are or may be others."""
+        if self._quic is None:
+            return None
+        return self._quic.keep_share_of(self._worker.number if self._worker is not None else 0)
 
     def _filenos(self) -> dict[Place, list[int]]:
         return {(door.address, door.port): door.listener.filenos() for door in self.doors} | self.tls.filenos()
@@ -301,6 +312,8 @@ class Server:
                 for door in self.doors:
                     door.listener.stop_accepting()
                 for quic_door in self.quic_doors:
+                    if self._quic is not None and self._quic.is_given:
+                        quic_door.listener.stop_reading()
                     quic_door.listener.stop_accepting()
                 for grpc_door in self.grpc_doors:
                     calls.append(asyncio.ensure_future(grpc_door.listener.stop(drain + GRPC_GRACE_SECONDS)))

@@ -5,6 +5,9 @@ asks there first. It gets the listening sockets, so that no connection is refuse
 accept, it says so, and gets everything that channels hold; what is asked meanwhile waits some milliseconds. From then on
 the new process keeps the engine, and serves it to the old one, which says goodbye to its clients at its own pace and ends.
 
+The UDP sockets of QUIC are read by the new process from then on, which passes on what is for connections of the old one
+(quic_ports.py).
+
 With several workers, the supervisor gets the sockets, and the process that keeps the engine the rest. An old one passes
 on what its workers ask.
 """
@@ -26,6 +29,7 @@ from ..engines.memory import MemoryEngine
 from ..engines.memory.snapshot import in_batches
 from .meeting import TakeoverError, greet, is_own, meet
 from .ports import Place, Sockets
+from .quic_ports import QuicLegacy, QuicPorts
 
 READY_SECONDS = 30.0
 """So long after it got the sockets the new process must be ready."""
@@ -47,22 +51,31 @@ class Predecessor:
     Args:
         connection: to it.
         sockets: its listening sockets by address and port.
+        quic: what it has at its UDP port, if that was asked for and it is the same.
+
+    Attributes:
+        quic: the same; it is for one to take.
     """
 
-    def __init__(self, connection: socket.socket, sockets: Sockets) -> None:
+    def __init__(self, connection: socket.socket, sockets: Sockets, quic: QuicLegacy | None = None) -> None:
         self._connection = connection
         self._sockets = sockets
+        self.quic = quic
         self._heir: Heir | None = None
 
     @classmethod
-    def meet(cls, path: str) -> Predecessor | None:
+    def meet(cls, path: str, quic: Place | None = None) -> Predecessor | None:
         """Asks the process that listens on a Unix socket for what it has; None when there is none. Blocks.
+
+        Args:
+            path: of the Unix socket.
+            quic: address and UDP port that the new process will serve.
 
         Raises:
             OSError: there is one, but it does not answer as it should.
         """
         try:
-            return cls(*meet(path))
+            return cls(*meet(path, quic))
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         except TakeoverError as error:
@@ -146,6 +159,7 @@ class Successor:
         listeners: returns the descriptors of the listening sockets that are handed over, by place.
         estate: what is handed over.
         replaced: called when the other process has taken over.
+        quic: the UDP port, if there is HTTP/3.
     """
 
     def __init__(
@@ -154,11 +168,14 @@ class Successor:
         listeners: Callable[[], Mapping[Place, Sequence[int]]],
         estate: Estate,
         replaced: Callable[[], None],
+        *,
+        quic: QuicPorts | None = None,
     ) -> None:
         self._path = path
         self._listeners = listeners
         self._estate = estate
         self._replaced = replaced
+        self._quic = quic
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         self.has_come = False
@@ -220,7 +237,7 @@ class Successor:
         loop = asyncio.get_running_loop()
         remote = Remote(keeps_interest=True)
         try:
-            await asyncio.to_thread(greet, connection, self._listeners())
+            gives_quic = await asyncio.to_thread(greet, connection, self._listeners(), self._quic)
             async with asyncio.timeout(READY_SECONDS):
                 if await loop.sock_recv(connection, len(READY)) != READY:
                     raise TakeoverError("it did not become ready")
@@ -235,6 +252,8 @@ class Successor:
             connection.close()
             return
         self.has_come = True
+        if gives_quic and self._quic is not None:
+            self._quic.give()
         self._replaced()
 
     async def _hand_over_state(self, remote: Remote) -> None:

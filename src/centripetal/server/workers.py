@@ -20,6 +20,7 @@ from ..config import Config, ConfigError, LoadedConfig
 from .build import remove_pid_file, write_pid_file
 from .engine_process import GRACE_SECONDS, SOCKET, STOP_ENGINE, TAKEN_OVER, run_engine
 from .ports import Ports, Sockets, check_shared, places_of
+from .quic_ports import QuicPorts, quic_place_of
 from .reloading import read_again
 from .shared_counts import SharedCounts
 from .takeover import Predecessor
@@ -46,6 +47,7 @@ class Worker:
         counts: clients of all workers.
         sockets: to accept connections from, by place.
         certificates: directory of what workers tell each other about certificates.
+        quic: the UDP port, if there is HTTP/3.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Worker:
     counts: SharedCounts
     sockets: Sockets
     certificates: str
+    quic: QuicPorts | None
 
     def set_clients(self, count: int) -> None:
         """Tells how many clients this worker has."""
@@ -116,6 +119,7 @@ class Supervisor:
         self._workers = [self._make(number) for number in range(count)]
         self._predecessor: Predecessor | None = None  # until its state is there
         self._ports: Ports
+        self._quic: QuicPorts | None = None
         self._stopping = False
         self._failed = 0
 
@@ -123,14 +127,14 @@ class Supervisor:
         return Child(f"worker {number}", lambda: self._run_as(number))
 
     def _run_engine(self) -> int:
-        return run_engine(self._loaded.config, self._path, self._pid, self._ports, self._predecessor)
+        return run_engine(self._loaded.config, self._path, self._pid, self._ports, self._predecessor, self._quic)
 
     def _run_as(self, number: int) -> int:
         """Runs a worker; the result is the exit code."""
         if self._predecessor is not None:
             self._predecessor.leave()
         sockets = self._ports.keep_share_of(number)
-        worker = Worker(number, self._group, self._path, self._counts, sockets, self._certificates)
+        worker = Worker(number, self._group, self._path, self._counts, sockets, self._certificates, self._quic)
         return self._run_worker(self._loaded, worker)
 
     def run(self) -> int:
@@ -160,14 +164,16 @@ class Supervisor:
         Raises:
             OSError: another server has a port, or the predecessor does not answer as it should.
         """
-        config = self._loaded.config
-        inherited = None
+        config, count = self._loaded.config, len(self._workers)
+        inherited, place = None, quic_place_of(config)
         if config.http_server.takeover_socket:
-            self._predecessor = Predecessor.meet(config.http_server.takeover_socket)
+            self._predecessor = Predecessor.meet(config.http_server.takeover_socket, place)
         if self._predecessor is not None:
             inherited = self._predecessor.take_sockets()
             check_shared(config)
-        self._ports = Ports(places_of(config), len(self._workers), inherited)
+        self._ports = Ports(places_of(config), count, inherited)
+        if place is not None:
+            self._quic = QuicPorts(place, count, self._predecessor.quic if self._predecessor is not None else None)
 
     def _wait(self) -> None:
         """Handles one signal, or the time for a new start."""

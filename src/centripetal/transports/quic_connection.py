@@ -1,8 +1,8 @@
 """A QUIC connection whose peer can make us hold only so much.
 
 aioquic raises its flow control windows by what was received, not by what was read, so that they grow without bound and a
-reader that pauses stops nobody. Here they slide with what was read. This needs some of its private names; the tests of
-this file tell when they change.
+reader that pauses stops nobody. Here they slide with what was read. And ids of connections are the port's, to find the process
+that has one. This needs some of its private names; the tests of this file tell when they change.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import END_STATES, QuicConnection
+from aioquic.quic.connection import END_STATES, QuicConnection, QuicConnectionId
 from aioquic.quic.stream import QuicStream
+
+from .quic_identity import QuicIdentity
 
 STREAM_WINDOW_BYTES = 256 * 1024
 """A peer may send so much on one stream that was not read yet."""
@@ -25,6 +27,9 @@ MAX_STREAMS = 128
 MAX_ONE_WAY_STREAMS = 16
 """HTTP/3 needs three, some clients open another to see that it is ignored."""
 
+MAX_CONNECTION_IDS = 8
+"""By so many ids a client may have its connection found, if it can keep as many."""
+
 
 class BoundedQuicConnection(QuicConnection):
     """The server's end of a QUIC connection; see aioquic's QuicConnection.
@@ -33,6 +38,7 @@ class BoundedQuicConnection(QuicConnection):
         configuration: with certificate and key.
         original_destination_connection_id: that the client has chosen.
         retry_source_connection_id: of our Retry packet, None if there was none.
+        identity: names the connection.
     """
 
     def __init__(
@@ -40,12 +46,18 @@ class BoundedQuicConnection(QuicConnection):
         configuration: QuicConfiguration,
         original_destination_connection_id: bytes,
         retry_source_connection_id: bytes | None,
+        identity: QuicIdentity,
     ) -> None:
         super().__init__(
             configuration=configuration,
             original_destination_connection_id=original_destination_connection_id,
             retry_source_connection_id=retry_source_connection_id,
         )
+        self._identity = identity
+        first = self._new_connection_id(0)
+        first.was_sent = True
+        self._host_cids = [first]
+        self.host_cid = self._local_initial_source_connection_id = first.cid
         self._granted_bytes = configuration.max_data
         self._unread: dict[int, int] = {}  # bytes delivered and not read, by stream
         one_way = self._local_max_streams_uni
@@ -114,6 +126,19 @@ class BoundedQuicConnection(QuicConnection):
         for space in (*self._spaces.values(), *self._loss.spaces):
             space.sent_packets.clear()  # each knows its space
         vars(self).clear()
+
+    # The ids
+
+    def _new_connection_id(self, number: int) -> QuicConnectionId:
+        name = self._identity.new_connection_id()
+        return QuicConnectionId(
+            cid=name, sequence_number=number, stateless_reset_token=self._identity.reset_token(name)
+        )
+
+    def _replenish_connection_ids(self) -> None:
+        while len(self._host_cids) < min(MAX_CONNECTION_IDS, self._remote_active_connection_id_limit):
+            self._host_cids.append(self._new_connection_id(self._host_cid_seq))
+            self._host_cid_seq += 1
 
     # The windows
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,20 +22,20 @@ from aioquic.quic.packet import (
     encode_quic_version_negotiation,
     pull_quic_header,
 )
-from aioquic.quic.retry import QuicRetryTokenHandler
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from ..model.certificates import Certificates
+from .datagrams import DatagramPort, bind_datagrams
 from .deadlines import Deadlines
 from .http3 import Http3Connection
 from .listener import Listener
 from .quic_connection import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, BoundedQuicConnection
+from .quic_identity import CONNECTION_ID_BYTES, QuicIdentity
+from .quic_relay import Relay
 from .webtransport import WebTransportEndpoint
 
-CONNECTION_ID_BYTES = 8
-_RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 _MAX_DATAGRAM_FRAME_BYTES = 1200
 _SLICE_SECONDS = 0.004
 _CONNECTIONS_A_LOOK = 4
@@ -77,6 +76,8 @@ class QuicListener(asyncio.DatagramProtocol):
         certificates: gives certificate and key that new connections use; another object when they have changed.
         sessions: endpoints of WebTransport by path.
         limits: see QuicLimits.
+        identity: names connections; None for one of its own.
+        relay: ways to other processes at the port; None if there are none.
 
     Attributes:
         front: the same.
@@ -93,6 +94,8 @@ class QuicListener(asyncio.DatagramProtocol):
         certificates: Callable[[], Certificates],
         sessions: Mapping[str, WebTransportEndpoint] | None = None,
         limits: QuicLimits | None = None,
+        identity: QuicIdentity | None = None,
+        relay: Relay | None = None,
     ) -> None:
         self.front = front
         self.sessions = sessions or {}
@@ -102,24 +105,23 @@ class QuicListener(asyncio.DatagramProtocol):
         self.draining = False
         self.loop: asyncio.AbstractEventLoop
         self.deadlines = Deadlines()
-        self.port = 0
         self._certificates = certificates
         self._used = certificates()
         self._configuration = self._configure(self._used)
         self._by_id: dict[bytes, Http3Connection] = {}
         self._dirty: list[Http3Connection] = []
         self._is_transmitting = False
-        self._starting: asyncio.Task[None] | None = None
-        self._retry = QuicRetryTokenHandler()
-        self._transports: dict[int, asyncio.DatagramTransport] = {}  # by length of an address
+        self._identity = identity or QuicIdentity()
+        self._relay = relay or Relay()
+        self._port = DatagramPort()
 
-    async def start(self, host: str | None = None, port: int = 0, *, reuse_port: bool = False) -> None:
+    async def start(self, host: str | None = None, port: int = 0, *, sockets: Sequence[socket.socket] = ()) -> None:
         """Begins to take datagrams.
 
         Args:
             host: address to bind; empty or None for all.
             port: UDP port, 0 for a free one.
-            reuse_port: share the port with other processes (SO_REUSEPORT).
+            sockets: that are bound already; they are the listener's from now on.
 
         Raises:
             OSError: the address cannot be bound.
@@ -127,66 +129,23 @@ class QuicListener(asyncio.DatagramProtocol):
         self.loop = asyncio.get_running_loop()
         for name in ("quic", "http3"):  # what peers do, at the rate they do it, with words of theirs
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        found = await self.loop.getaddrinfo(host or None, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-        for family, _, _, _, address in found:
-            if self.port and port == 0:
-                address = (address[0], self.port, *address[2:])
-            try:
-                await self._bind(family, address, reuse_port)
-            except OSError:
-                self._close_sockets()
-                raise
+        await self._port.open(self, sockets or bind_datagrams(host, port))
+        self._relay.start(self.take_passed_on)
 
-    def start_later(self, host: str | None, port: int, seconds: float) -> None:
-        """Begins to take datagrams when another process has given the port up; see start().
-
-        Args:
-            host: as in start().
-            port: likewise.
-            seconds: between two tries.
-        """
-        self.loop = asyncio.get_running_loop()
-        self._starting = self.loop.create_task(self._try_to_start(host, port, seconds))
-
-    async def _try_to_start(self, host: str | None, port: int, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await self.start(host, port)
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    _log.error("quic_not_started", port=port, error=str(error))
-                    return
-            else:
-                _log.info("listening", listener="http3", address=host or "*", port=port)
-                return
-
-    async def _bind(self, family: int, address: Any, reuse_port: bool) -> None:
-        try:
-            sock = socket.socket(family, socket.SOCK_DGRAM)
-        except OSError:  # a family that the machine does not have
-            return
-        try:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if reuse_port:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-            sock.setblocking(False)
-            sock.bind(address)
-        except OSError:
-            sock.close()
-            raise
-        transport, _ = await self.loop.create_datagram_endpoint(lambda: self, sock=sock)
-        name = sock.getsockname()
-        self._transports[len(name)] = transport
-        self.port = int(name[1])
+    @property
+    def port(self) -> int:
+        """The UDP port; 0 while it is not started."""
+        return self._port.number
 
     def stop_accepting(self) -> None:
         """Does not answer newcomers any more, and closes connections that nothing is in work on."""
         self.draining = True
         for connection in list(self.connections):
             connection.drain()
+
+    def stop_reading(self) -> None:
+        """Leaves what comes to a successor, which passes on what is for the connections here."""
+        self._port.stop_reading()
 
     async def close(self, grace_seconds: float = 5.0) -> None:
         """Ends sessions and connections and frees the port.
@@ -195,8 +154,6 @@ class QuicListener(asyncio.DatagramProtocol):
             grace_seconds: for peers to take the last of what was sent.
         """
         self.stop_accepting()
-        if self._starting is not None:
-            self._starting.cancel()
         for connection in list(self.connections):
             connection.finish_sessions()
         until = self.loop.time() + grace_seconds
@@ -205,47 +162,63 @@ class QuicListener(asyncio.DatagramProtocol):
         for connection in list(self.connections):
             connection.close()
         self.deadlines.close()
-        self._close_sockets()
-
-    def _close_sockets(self) -> None:
-        for transport in self._transports.values():
-            transport.close()
-        self._transports.clear()
-        self.port = 0
+        self._relay.close()
+        self._port.close()
 
     # Datagrams
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._receive(data, addr, is_passed_on=False)
+
+    def take_passed_on(self, data: bytes, addr: Any) -> None:
+        """Takes a datagram that another process got."""
+        self._receive(data, addr, is_passed_on=True)
+
+    def _receive(self, data: bytes, address: Any, *, is_passed_on: bool) -> None:
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=CONNECTION_ID_BYTES)
         except ValueError:
             return
         connection = self._by_id.get(header.destination_cid)
         if connection is None:
-            if self.draining or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
+            if not is_passed_on and self._relay.pass_on(header.destination_cid, data, address):
                 return
-            if header.version is not None and header.version not in self._configuration.supported_versions:
-                self._negotiate(header, addr)
-                return
-            if header.packet_type != QuicPacketType.INITIAL or len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
-                return
-            connection = self._accept(header, addr)
+            connection = self._find_newcomer(header, data, address)
             if connection is None:
                 return
         try:
-            connection.receive(data, addr)
+            connection.receive(data, address)
         except Exception:  # noqa: BLE001  a mistake, here or in aioquic, must not reach others
             _log.exception("quic_connection_failed")
             connection.lose()
+
+    def _find_newcomer(self, header: QuicHeader, data: bytes, address: Any) -> Http3Connection | None:
+        """Returns a new connection for a datagram of none that is known, if it may begin one."""
+        if header.packet_type == QuicPacketType.ONE_RTT:
+            self._reset(header.destination_cid, data, address)
+            return None
+        if self.draining or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
+            return None
+        if header.version is not None and header.version not in self._configuration.supported_versions:
+            self._negotiate(header, address)
+            return None
+        if header.packet_type != QuicPacketType.INITIAL or len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
+            return None
+        return self._accept(header, address)
+
+    def _reset(self, connection_id: bytes, data: bytes, address: Any) -> None:
+        """Tells a client that its connection is gone, with the process that had it, if there ever was one."""
+        if connection_id.startswith(self._identity.tag) or self._relay.knows(connection_id):
+            answer = self._identity.reset(connection_id, len(data))
+            if answer is not None:
+                self.send(answer, address)
 
     def error_received(self, exc: Exception) -> None:
         """Peers that are gone are found by their silence."""
 
     def send(self, data: bytes, address: Any) -> None:
         """Sends a datagram."""
-        transport = self._transports.get(len(address))
-        if transport is not None and not transport.is_closing():
-            transport.sendto(data, address)
+        self._port.send(data, address)
 
     def _negotiate(self, header: QuicHeader, address: Any) -> None:
         self.send(
@@ -268,7 +241,7 @@ class QuicListener(asyncio.DatagramProtocol):
         proved = False
         if header.token:
             try:
-                original = self._retry.validate_token(
+                original = self._identity.retry_tokens.validate_token(
                     address=address, destination_cid=header.destination_cid, token=header.token, now=self.loop.time()
                 )
                 retried = header.destination_cid
@@ -279,7 +252,7 @@ class QuicListener(asyncio.DatagramProtocol):
             self._ask_for_proof(header, address)
             return None
         self._renew()
-        quic = BoundedQuicConnection(self._configuration, original, retried)
+        quic = BoundedQuicConnection(self._configuration, original, retried, self._identity)
         connection = Http3Connection(self, quic)
         self.connections.add(connection)
         self.handshakes += 1
@@ -289,8 +262,8 @@ class QuicListener(asyncio.DatagramProtocol):
 
     def _ask_for_proof(self, header: QuicHeader, address: Any) -> None:
         """Answers a newcomer without keeping anything; who has forged its address cannot go on."""
-        source = os.urandom(CONNECTION_ID_BYTES)
-        token = self._retry.create_token(
+        source = os.urandom(CONNECTION_ID_BYTES)  # no process's: all can read the token
+        token = self._identity.retry_tokens.create_token(
             address=address,
             original_destination_connection_id=header.destination_cid,
             retry_source_connection_id=source,

@@ -30,7 +30,7 @@ def play(path: Path, answer: Callable[[socket.socket], T]) -> tuple[Sockets, T]:
                 return answer(connection)
 
         outcome = pool.submit(other)
-        connection, sockets = meet(str(path))
+        connection, sockets, _ = meet(str(path))
         connection.close()
         return sockets, outcome.result(10)
 

@@ -150,7 +150,7 @@ def free_port() -> int:
 
 def break_off_in_the_middle(path: Path) -> None:
     """Begins to take over, and goes when the first of the state comes."""
-    connection, sockets = meet(str(path))
+    connection, sockets, _ = meet(str(path))
     with connection:
         connection.setblocking(True)
         connection.sendall(READY)

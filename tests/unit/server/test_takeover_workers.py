@@ -221,7 +221,7 @@ def test_a_server_that_stops_does_not_hand_over(place: Place, workers: str) -> N
     old = place.start(workers, shutdown={"drain_time": "20s"})
     old.wait_for_times('"listening"', int(workers))
     old.wait_for_file(place.socket)  # it comes after the ports
-    connection, sockets = meet(str(place.socket))
+    connection, sockets, _ = meet(str(place.socket))
     connection.close()
     (listening,) = sockets.values()
     assert len(listening) == int(workers)

@@ -70,10 +70,6 @@ def _check_workers(config: Config) -> None:
     text = config.workers
     if text != "auto" and not (text.isascii() and text.isdigit() and 0 < int(text[:5]) <= MAX_WORKERS and len(text) < 5):
         raise ConfigError(f"workers: {show(text)} is neither auto nor a number from 1 to {MAX_WORKERS}")
-    if text == "1":
-        return
-    if config.http_server.http3.enabled:
-        raise ConfigError(f"workers: {text} cannot go together with http_server.http3.enabled")
 
 
 def _check_port(option: str, port: int) -> None:

@@ -1,0 +1,233 @@
+"""QUIC with several workers and through takeovers: every connection stays where it is, whoever gets its datagrams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_lifecycle import OPEN, Running, free_port
+from test_workers import children
+
+sys.path.append(str(Path(__file__).parent.parent / "transports"))
+from quic import QuicClient, Session, make_certificate, quic_client, until
+from quic import run as play
+
+from centripetal.transports.quic_relay import TAG_BYTES
+
+CERTIFICATE, KEY = (pem.decode() for pem in make_certificate())
+PATH = "/connection/webtransport"
+CONNECT = b'{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"news"}}\n'
+MANY = 64
+"""So many tries do not all meet the same of some workers."""
+
+SECONDS = 20.0
+
+
+class Place:
+    """Where the servers of a test are, and those that were started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.servers: list[Running] = []
+
+    def start(self, workers: int, **options: Any) -> Running:
+        tls = {"enabled": True, "cert_pem": CERTIFICATE, "key_pem": KEY}
+        config = OPEN | {
+            "http_server": {
+                "address": "127.0.0.1",
+                "port": self.port,
+                "tls": tls,
+                "http3": {"enabled": True},
+                "takeover_socket": str(self.folder / "takeover"),
+            },
+            "webtransport": {"enabled": True},
+            "health": {"enabled": True},
+            "workers": str(workers),
+            "shutdown": {"drain_time": "2s", "timeout": "20s"},
+        }
+        folder = self.folder / str(len(self.servers))
+        folder.mkdir()
+        server = Running(folder, config | options)
+        self.servers.append(server)
+        server.wait_for_times('"listener":"http3"', workers)
+        return server
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    for server in place.servers:
+        server.process.kill()
+        server.process.wait()
+
+
+def tag_of(client: QuicClient) -> bytes:
+    """Returns which process a connection is at."""
+    return client._quic._peer_cid.cid[:TAG_BYTES]
+
+
+class Subscriber:
+    """A connection with a session that subscribes."""
+
+    def __init__(self, client: QuicClient, session: Session) -> None:
+        self.client = client
+        self.session = session
+        self.tag = tag_of(client)
+        self.number = 2
+
+    async def answers(self) -> bool:
+        """Sends a command and waits for its reply."""
+        self.number += 1
+        self.session.send(b'{"id":%d,"presence_stats":{"channel":"none"}}\n' % self.number)
+        return b'"error"' in await self.session.wait_data(b'"id":%d' % self.number)
+
+
+@asynccontextmanager
+async def subscriber(port: int) -> AsyncIterator[Subscriber]:
+    async with quic_client(port) as client:
+        session = await client.open_session(PATH)
+        session.send(CONNECT)
+        await session.wait_data(b'"id":2')
+        yield Subscriber(client, session)
+
+
+@asynccontextmanager
+async def one_at_each(port: int, count: int) -> AsyncIterator[list[Subscriber]]:
+    """Subscribers at as many workers."""
+    found: dict[bytes, Subscriber] = {}
+    tasks: list[Any] = []
+    try:
+        for _ in range(MANY):
+            entering = subscriber(port)
+            one = await entering.__aenter__()
+            tasks.append(entering)
+            found.setdefault(one.tag, one)
+            if len(found) == count:
+                break
+        assert len(found) == count
+        yield list(found.values())
+    finally:
+        for entering in tasks:
+            await entering.__aexit__(None, None, None)
+
+
+async def publish(client: QuicClient, data: str) -> None:
+    body = json.dumps({"channel": "news", "data": data}).encode()
+    answer = await client.request("POST", "/api/publish", body, {"x-api-key": "key"})
+    assert (answer.status, answer.data) == (200, b'{"result":{}}')
+
+
+async def move(client: QuicClient) -> None:
+    """Changes the client's address, as a network does."""
+    before = client._transport
+    loop = asyncio.get_running_loop()
+    await loop.create_datagram_endpoint(lambda: client, local_addr=("::ffff:127.0.0.1", 0))
+    assert client._transport is not before
+    assert before is not None
+    before.close()
+
+
+def test_workers_share_the_port_and_are_one_server(place: Place) -> None:
+    server = place.start(3)
+
+    async def scene() -> None:
+        async with one_at_each(place.port, 3) as subscribers:
+            await publish(subscribers[0].client, "to all")
+            for one in subscribers:
+                await one.session.wait_data(b"to all")
+            os.kill(server.process.pid, signal.SIGTERM)
+            for one in subscribers:
+                assert b'"code":3001' in await one.session.wait_data(b"shutdown")
+
+    play(scene)
+    assert server.process.wait(SECONDS) == 0
+    assert "Traceback" not in server.log_path.read_text()
+
+
+def test_a_connection_survives_a_change_of_its_address(place: Place) -> None:
+    place.start(2)
+
+    async def scene() -> None:
+        async with subscriber(place.port) as one:
+            for number in range(12):  # the kernel gives about half of these addresses to the other worker
+                await move(one.client)
+                if number % 2:
+                    one.client._quic.change_connection_id()
+                assert await one.answers()
+                assert tag_of(one.client) == one.tag
+
+    play(scene)
+
+
+def test_a_worker_that_dies_costs_only_its_own_connections_and_they_are_told(place: Place) -> None:
+    server = place.start(2)
+
+    async def scene() -> None:
+        async with one_at_each(place.port, 2) as subscribers:
+            datagrams: list[list[bytes]] = [[], []]
+            for one, got in zip(subscribers, datagrams, strict=True):
+                take = one.client.datagram_received
+
+                def note(data: bytes, addr: Any, take: Any = take, got: list[bytes] = got) -> None:
+                    got.append(bytes(data))
+                    take(data, addr)
+
+                one.client.datagram_received = note  # type: ignore[method-assign,assignment]
+            os.kill(children(server)["worker 0"], signal.SIGKILL)
+            await asyncio.to_thread(server.wait_for_times, '"listener":"http3"', 3)
+            for got in datagrams:
+                got.clear()
+            lost = []
+            for one, got in zip(subscribers, datagrams, strict=True):
+                token = one.client._quic._peer_cid.stateless_reset_token
+                one.session.send(b'{"id":9,"presence_stats":{"channel":"none"}}\n')
+                await until(lambda got=got, token=token, one=one: b'"id":9' in one.session.stream.data or any(d.endswith(token) for d in got))
+                lost.append(any(data.endswith(token) for data in got))
+            assert sorted(lost) == [False, True]
+            (alive,) = [one for one, is_lost in zip(subscribers, lost, strict=True) if not is_lost]
+            async with one_at_each(place.port, 2) as newcomers:
+                await publish(newcomers[0].client, "to the rest")
+                await alive.session.wait_data(b"to the rest")
+                assert {one.tag for one in newcomers} == {one.tag for one in subscribers}
+
+    play(scene)
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (2, 2), (1, 3), (3, 1)])
+def test_a_successor_serves_newcomers_and_passes_on_what_is_for_its_predecessor(place: Place, counts: tuple[int, int]) -> None:
+    old = place.start(counts[0])
+
+    async def scene() -> None:
+        async with one_at_each(place.port, counts[0]) as subscribers:
+            new = await asyncio.to_thread(place.start, counts[1])
+            await asyncio.to_thread(old.wait_for_times, '"stopping"', counts[0])
+            tags = {one.tag for one in subscribers}
+            async with one_at_each(place.port, counts[1]) as newcomers:
+                assert not tags & {one.tag for one in newcomers}
+                await publish(newcomers[0].client, "from the new one")
+                for one in subscribers + newcomers:
+                    await one.session.wait_data(b"from the new one")
+                assert old.process.poll() is None
+                for one in subscribers:
+                    assert b'"code":3001' in await one.session.wait_data(b"shutdown")
+                    one.session.send(b"", end=True)
+                    assert await one.session.wait_closed() == (3001, "shutdown")
+                    one.session.close()
+                assert await asyncio.to_thread(old.process.wait, SECONDS) == 0
+                for one in newcomers:
+                    assert await one.answers()
+            assert new.process.poll() is None
+
+    play(scene)
+    for server in place.servers:
+        assert "Traceback" not in server.log_path.read_text()
