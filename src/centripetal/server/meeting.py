@@ -83,6 +83,8 @@ def _receive(connection: socket.socket, received: list[socket.socket]) -> dict[s
             raise TakeoverError("an answer without end")
         if answer is None and b"\n" in data:
             answer = json.loads(data)
+            if not isinstance(answer, dict):
+                raise TakeoverError("it answered something else than was expected")
             if "error" in answer:
                 raise TakeoverError(str(answer["error"]))
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ TAG_BYTES = 4
 SECRET_BYTES = 32
 """From which all processes at a port make what they tell clients."""
 
-_AT_ONCE = 32
+_SLICE_SECONDS = 0.004
 _MAX_BYTES = 65536 + 256  # a datagram and its address
 
 Deliver = Callable[[bytes, Any], None]
@@ -87,7 +88,8 @@ class Relay:
 
     def _read(self) -> None:
         assert self._inbox is not None
-        for _ in range(_AT_ONCE):
+        started = time.perf_counter()
+        while time.perf_counter() - started < _SLICE_SECONDS:
             try:
                 message = self._inbox.recv(_MAX_BYTES)
             except OSError:

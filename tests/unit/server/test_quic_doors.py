@@ -92,31 +92,6 @@ def test_a_reload_changes_the_endpoint(server: Running) -> None:
     play(scene)
 
 
-def test_a_successor_gets_the_port_when_its_predecessor_is_gone(tmp_path: Path) -> None:
-    port = free_port()
-    place = {"address": "127.0.0.1", "port": port, "takeover_socket": str(tmp_path / "takeover")}
-    config = OPEN | {"http_server": place | {"tls": TLS, "http3": {"enabled": True}}, "health": {"enabled": True}}
-    processes = []
-    try:
-        for name in ("first", "second"):
-            (tmp_path / name).mkdir()
-            processes.append(Running(tmp_path / name, config))
-            processes[-1].wait_for('"listener":"external"')
-        processes[1].wait_for('"waiting_for_port"')
-        processes[1].wait_for(f'"port":{port},"logger":"centripetal.transports"')
-        assert processes[0].process.wait(10) == 0
-
-        async def scene() -> None:
-            async with quic_client(port) as client:
-                assert (await client.request("GET", "/health")).status == 200
-
-        play(scene)
-    finally:
-        for running in processes:
-            running.process.kill()
-            running.process.wait()
-
-
 @pytest.mark.parametrize(
     ("config", "text"),
     [

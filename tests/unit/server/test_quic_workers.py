@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ sys.path.append(str(Path(__file__).parent.parent / "transports"))
 from quic import QuicClient, Session, make_certificate, quic_client, until
 from quic import run as play
 
+from centripetal.server.meeting import meet
 from centripetal.transports.quic_relay import TAG_BYTES
 
 CERTIFICATE, KEY = (pem.decode() for pem in make_certificate())
@@ -39,26 +40,30 @@ class Place:
         self.port = free_port()
         self.servers: list[Running] = []
 
-    def start(self, workers: int, **options: Any) -> Running:
+    @property
+    def socket(self) -> str:
+        return str(self.folder / "takeover")
+
+    def start(self, workers: int, *, http3: bool = True, **options: Any) -> Running:
         tls = {"enabled": True, "cert_pem": CERTIFICATE, "key_pem": KEY}
         config = OPEN | {
             "http_server": {
                 "address": "127.0.0.1",
                 "port": self.port,
                 "tls": tls,
-                "http3": {"enabled": True},
-                "takeover_socket": str(self.folder / "takeover"),
+                "http3": {"enabled": http3},
+                "takeover_socket": self.socket,
             },
-            "webtransport": {"enabled": True},
+            "webtransport": {"enabled": http3},
             "health": {"enabled": True},
             "workers": str(workers),
-            "shutdown": {"drain_time": "2s", "timeout": "20s"},
+            "shutdown": {"drain_time": "15s", "timeout": "20s"},
         }
         folder = self.folder / str(len(self.servers))
         folder.mkdir()
         server = Running(folder, config | options)
         self.servers.append(server)
-        server.wait_for_times('"listener":"http3"', workers)
+        server.wait_for_times('"listener":"http3"' if http3 else '"listener":"external"', workers)
         return server
 
 
@@ -89,7 +94,8 @@ class Subscriber:
         """Sends a command and waits for its reply."""
         self.number += 1
         self.session.send(b'{"id":%d,"presence_stats":{"channel":"none"}}\n' % self.number)
-        return b'"error"' in await self.session.wait_data(b'"id":%d' % self.number)
+        await until(lambda: b'"id":%d' % self.number in self.session.stream.data)
+        return self.client.terminated is None
 
 
 @asynccontextmanager
@@ -102,23 +108,21 @@ async def subscriber(port: int) -> AsyncIterator[Subscriber]:
 
 
 @asynccontextmanager
-async def one_at_each(port: int, count: int) -> AsyncIterator[list[Subscriber]]:
-    """Subscribers at as many workers."""
-    found: dict[bytes, Subscriber] = {}
-    tasks: list[Any] = []
-    try:
+async def some_at_each(port: int, workers: int, each: int = 1) -> AsyncIterator[list[Subscriber]]:
+    """As many subscribers at each of the workers, in the order in which they came."""
+    found: dict[bytes, list[Subscriber]] = {}
+    async with AsyncExitStack() as stay:
         for _ in range(MANY):
-            entering = subscriber(port)
-            one = await entering.__aenter__()
-            tasks.append(entering)
-            found.setdefault(one.tag, one)
-            if len(found) == count:
+            async with AsyncExitStack() as leave:
+                one = await leave.enter_async_context(subscriber(port))
+                others = found.setdefault(one.tag, [])
+                if len(others) < each:
+                    others.append(one)
+                    stay.push_async_exit(leave.pop_all())
+            if [len(others) for others in found.values()] == [each] * workers:
                 break
-        assert len(found) == count
-        yield list(found.values())
-    finally:
-        for entering in tasks:
-            await entering.__aexit__(None, None, None)
+        assert [len(others) for others in found.values()] == [each] * workers
+        yield [one for others in found.values() for one in others]
 
 
 async def publish(client: QuicClient, data: str) -> None:
@@ -138,10 +142,10 @@ async def move(client: QuicClient) -> None:
 
 
 def test_workers_share_the_port_and_are_one_server(place: Place) -> None:
-    server = place.start(3)
+    server = place.start(3, shutdown={})
 
     async def scene() -> None:
-        async with one_at_each(place.port, 3) as subscribers:
+        async with some_at_each(place.port, 3) as subscribers:
             await publish(subscribers[0].client, "to all")
             for one in subscribers:
                 await one.session.wait_data(b"to all")
@@ -173,7 +177,7 @@ def test_a_worker_that_dies_costs_only_its_own_connections_and_they_are_told(pla
     server = place.start(2)
 
     async def scene() -> None:
-        async with one_at_each(place.port, 2) as subscribers:
+        async with some_at_each(place.port, 2) as subscribers:
             datagrams: list[list[bytes]] = [[], []]
             for one, got in zip(subscribers, datagrams, strict=True):
                 take = one.client.datagram_received
@@ -191,11 +195,15 @@ def test_a_worker_that_dies_costs_only_its_own_connections_and_they_are_told(pla
             for one, got in zip(subscribers, datagrams, strict=True):
                 token = one.client._quic._peer_cid.stateless_reset_token
                 one.session.send(b'{"id":9,"presence_stats":{"channel":"none"}}\n')
-                await until(lambda got=got, token=token, one=one: b'"id":9' in one.session.stream.data or any(d.endswith(token) for d in got))
-                lost.append(any(data.endswith(token) for data in got))
+
+                def is_told(token: bytes = token, got: list[bytes] = got) -> bool:
+                    return any(data.endswith(token) for data in got)
+
+                await until(lambda one=one, is_told=is_told: b'"id":9' in one.session.stream.data or is_told())
+                lost.append(is_told())
             assert sorted(lost) == [False, True]
             (alive,) = [one for one, is_lost in zip(subscribers, lost, strict=True) if not is_lost]
-            async with one_at_each(place.port, 2) as newcomers:
+            async with some_at_each(place.port, 2) as newcomers:
                 await publish(newcomers[0].client, "to the rest")
                 await alive.session.wait_data(b"to the rest")
                 assert {one.tag for one in newcomers} == {one.tag for one in subscribers}
@@ -208,20 +216,22 @@ def test_a_successor_serves_newcomers_and_passes_on_what_is_for_its_predecessor(
     old = place.start(counts[0])
 
     async def scene() -> None:
-        async with one_at_each(place.port, counts[0]) as subscribers:
+        async with some_at_each(place.port, counts[0], 2) as subscribers:
+            first, later = subscribers[::2], subscribers[1::2]  # who has to go at once, and who does not
             new = await asyncio.to_thread(place.start, counts[1])
             await asyncio.to_thread(old.wait_for_times, '"stopping"', counts[0])
-            tags = {one.tag for one in subscribers}
-            async with one_at_each(place.port, counts[1]) as newcomers:
-                assert not tags & {one.tag for one in newcomers}
+            async with some_at_each(place.port, counts[1]) as newcomers:
+                assert not {one.tag for one in later} & {one.tag for one in newcomers}
                 await publish(newcomers[0].client, "from the new one")
-                for one in subscribers + newcomers:
+                for one in later + newcomers:
+                    assert await one.answers()
                     await one.session.wait_data(b"from the new one")
-                assert old.process.poll() is None
-                for one in subscribers:
+                for one in first:
                     assert b'"code":3001' in await one.session.wait_data(b"shutdown")
                     one.session.send(b"", end=True)
                     assert await one.session.wait_closed() == (3001, "shutdown")
+                    one.session.close()
+                for one in later:
                     one.session.close()
                 assert await asyncio.to_thread(old.process.wait, SECONDS) == 0
                 for one in newcomers:
@@ -231,3 +241,59 @@ def test_a_successor_serves_newcomers_and_passes_on_what_is_for_its_predecessor(
     play(scene)
     for server in place.servers:
         assert "Traceback" not in server.log_path.read_text()
+
+
+def test_three_servers_have_connections_at_one_port(place: Place) -> None:
+    async def scene() -> None:
+        async with AsyncExitStack() as stay:
+            subscribers: list[Subscriber] = []
+            before = 0
+            for workers in (2, 1, 2):
+                await asyncio.to_thread(place.start, workers)
+                if before:
+                    await asyncio.to_thread(place.servers[-2].wait_for_times, '"stopping"', before)
+                subscribers += (await stay.enter_async_context(some_at_each(place.port, workers, 2)))[1::2]
+                before = workers
+            assert len({one.tag for one in subscribers}) == 5
+            for one in subscribers:
+                assert await one.answers()
+            assert all(server.process.poll() is None for server in place.servers)
+
+    play(scene)
+
+
+def test_a_server_whose_successor_does_not_begin_goes_on(place: Place) -> None:
+    place.start(2)
+
+    async def scene() -> None:
+        async with some_at_each(place.port, 2) as subscribers:
+            connection, listening, legacy = await asyncio.to_thread(meet, place.socket, ("127.0.0.1", place.port))
+            assert legacy is not None
+            assert set(legacy.outboxes) == {one.tag for one in subscribers} and len(legacy.sockets) == 2
+            connection.close()
+            for sock in (*legacy.sockets, *legacy.outboxes.values(), *listening["127.0.0.1", place.port]):
+                sock.close()
+            for one in subscribers:
+                assert await one.answers()
+            async with some_at_each(place.port, 2):
+                pass
+
+    play(scene)
+
+
+def test_a_successor_without_http3_leaves_the_port_to_its_predecessor(place: Place) -> None:
+    """... and one with HTTP/3 gets it again, when nobody has it any more."""
+    first = place.start(1)
+
+    async def scene() -> None:
+        async with some_at_each(place.port, 1, 2) as (_, later):
+            await asyncio.to_thread(place.start, 2, http3=False)
+            await asyncio.to_thread(first.wait_for, '"stopping"')
+            assert await later.answers()
+            later.session.close()
+        assert await asyncio.to_thread(first.process.wait, SECONDS) == 0
+        await asyncio.to_thread(place.start, 1)
+        async with subscriber(place.port) as one:
+            assert await one.answers()
+
+    play(scene)
