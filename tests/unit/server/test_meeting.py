@@ -14,6 +14,7 @@ import pytest
 from centripetal.engines.local import VERSION
 from centripetal.server.meeting import SOCKETS_AT_ONCE, TakeoverError, greet, meet
 from centripetal.server.ports import Sockets
+from centripetal.server.quic_ports import inherit
 
 T = TypeVar("T")
 PLACES = [("", 8000), ("127.0.0.1", 9000)]
@@ -30,7 +31,7 @@ def play(path: Path, answer: Callable[[socket.socket], T]) -> tuple[Sockets, T]:
                 return answer(connection)
 
         outcome = pool.submit(other)
-        connection, sockets, _ = meet(str(path))
+        connection, sockets, _ = meet(str(path), ("", 443))
         connection.close()
         return sockets, outcome.result(10)
 
@@ -51,6 +52,15 @@ def test_sockets_pass(tmp_path: Path, counts: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("secret", "tags", "count"),
+    [("00" * 32, ["00000000"], 1), ("00" * 31, [], 1), ("x", [], 1), ("00" * 32, ["0000"], 2), ("00" * 32, ["x"], 2)],
+)
+def test_senseless_words_about_quic(secret: str, tags: list[str], count: int) -> None:
+    with socket.socket() as sock, pytest.raises(ValueError):
+        inherit(("", 443), [sock] * count, secret, tags)
+
+
+@pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (b"", "refused"),
@@ -59,6 +69,8 @@ def test_sockets_pass(tmp_path: Path, counts: tuple[int, int]) -> None:
         (b"[]\n", "answered"),
         (b'{"listeners":[{"count":"x"}]}\n', "answered"),
         (b'{"listeners":[{"count":0}]}\n', "answered"),
+        (b'{"listeners":[],"quic":[]}\n', "answered"),
+        (b'{"listeners":[],"quic":{"count":0,"secret":"%064d","tags":[]}}\n' % 0, "answered"),
         (b"\xff\n", "answered"),
         (b" " * 70000, "without end"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from centripetal.config import load
 from centripetal.server.ports import Place, Ports, check_free, places_of
 from centripetal.transports.acceptor import bind
+from centripetal.transports.datagrams import bind_datagrams
 
 
 @pytest.fixture
@@ -52,6 +53,24 @@ def test_every_inherited_socket_has_a_worker(place: Place, had: int, count: int)
     assert len(ports.filenos()[place]) == max(had, count)
     ports.close()
     assert all(sock.fileno() < 0 for sock in ports.sockets[place])
+
+
+@pytest.mark.parametrize(("had", "count"), [(0, 2), (1, 3), (3, 2), (5, 1)])
+def test_a_udp_socket_has_one_worker(had: int, count: int) -> None:
+    (holder,) = bind_datagrams("127.0.0.1", 0, reuse_port=had > 0)
+    place = "127.0.0.1", holder.getsockname()[1]
+    inherited = [sock for _ in range(had) for sock in bind_datagrams(*place, reuse_port=True)]
+    if not had:
+        with pytest.raises(OSError, match="cannot listen"):
+            Ports([place], count, kind=socket.SOCK_DGRAM)
+    holder.close()
+    ports = Ports([place], count, {place: inherited}, kind=socket.SOCK_DGRAM)
+    shares = [ports.share_of(worker)[place] for worker in range(count)]
+    assert all(shares), "each has one"
+    shared = [sock for share in shares for sock in share]
+    assert set(inherited) <= set(shared) and len(shared) == len(set(shared)) == max(had, count)
+    assert {(sock.type, sock.getsockname()) for sock in shared} == {(socket.SOCK_DGRAM, place)}
+    ports.close()
 
 
 def test_a_worker_closes_what_is_for_others(place: Place) -> None:

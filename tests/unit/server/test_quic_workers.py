@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -38,11 +39,11 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.socket = folder / "takeover"
         self.servers: list[Running] = []
 
-    @property
-    def socket(self) -> str:
-        return str(self.folder / "takeover")
+    def _inode(self) -> int:
+        return self.socket.stat().st_ino if self.socket.exists() else 0
 
     def start(self, workers: int, *, http3: bool = True, **options: Any) -> Running:
         tls = {"enabled": True, "cert_pem": CERTIFICATE, "key_pem": KEY}
@@ -52,7 +53,7 @@ class Place:
                 "port": self.port,
                 "tls": tls,
                 "http3": {"enabled": http3},
-                "takeover_socket": self.socket,
+                "takeover_socket": str(self.socket),
             },
             "webtransport": {"enabled": http3},
             "health": {"enabled": True},
@@ -61,9 +62,14 @@ class Place:
         }
         folder = self.folder / str(len(self.servers))
         folder.mkdir()
+        before = self._inode()
         server = Running(folder, config | options)
         self.servers.append(server)
         server.wait_for_times('"listener":"http3"' if http3 else '"listener":"external"', workers)
+        limit = time.monotonic() + SECONDS
+        while self._inode() in (0, before):  # it comes after the ports
+            assert time.monotonic() < limit
+            time.sleep(0.02)
         return server
 
 
@@ -267,7 +273,7 @@ def test_a_server_whose_successor_does_not_begin_goes_on(place: Place) -> None:
 
     async def scene() -> None:
         async with some_at_each(place.port, 2) as subscribers:
-            connection, listening, legacy = await asyncio.to_thread(meet, place.socket, ("127.0.0.1", place.port))
+            connection, listening, legacy = await asyncio.to_thread(meet, str(place.socket), ("127.0.0.1", place.port))
             assert legacy is not None
             assert set(legacy.outboxes) == {one.tag for one in subscribers} and len(legacy.sockets) == 2
             connection.close()

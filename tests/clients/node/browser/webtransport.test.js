@@ -19,6 +19,7 @@ before(async () => {
   server = await startServer({
     ...everyTransport(browser.origin()),
     webtransport: { enabled: true },
+    workers: '2',
     http_server: {
       http3: { enabled: true },
       tls: { enabled: true, cert_pem, key_pem },
