@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from free_ports import free_port
 
 VERSION = "v2.10.3"
 PACKAGE = "github.com/letsencrypt/pebble/v2/cmd"
@@ -26,13 +26,6 @@ def install(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     packages = [f"{PACKAGE}/{name}@{VERSION}" for name in programs]
     subprocess.run(["go", "install", *packages], check=True, env=os.environ | {"GOBIN": str(folder.resolve())})
-
-
-def free_port() -> int:
-    """Returns a TCP port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Pebble:

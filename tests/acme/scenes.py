@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 import uvloop
 from cryptography import x509
-from pebble import Pebble, free_port
+from free_ports import free_port
+from pebble import Pebble
 from structlog.testing import capture_logs
 
 from centripetal.model.certificates import Certificates
@@ -94,7 +95,7 @@ def serial_of(pebble: Pebble, port: int, host: str | None) -> int:
     context = ssl.create_default_context(cadata=pebble.root())
     context.check_hostname = host is not None
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=host) as connection,
     ):
         der = connection.getpeercert(binary_form=True)
@@ -117,7 +118,7 @@ def test_http_01_and_a_restart(pebble: Pebble, tmp_path: Path) -> None:
     with pytest.raises(OSError):
         serial_of(pebble, server.port, "three.test")
 
-    connection = http.client.HTTPConnection("127.0.0.1", pebble.http_port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", pebble.http_port, timeout=SECONDS)
     connection.request("GET", "/a b?c=d".replace(" ", "%20"), headers={"Host": "one.test:80"})
     answer = connection.getresponse()
     assert (answer.status, answer.headers["Location"]) == (302, "https://one.test/a%20b?c=d")

@@ -17,7 +17,8 @@ from typing import Any
 import aiohttp
 import grpc
 import grpc.aio
-from clients.instance import Instance, free_port
+from clients.instance import Instance
+from free_ports import free_port
 
 from .watched import HEADS_REMEMBERED, REPORT
 

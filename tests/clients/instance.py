@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shlex
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from free_ports import free_port
 
 CONFIG = Path(__file__).with_name("config.json")
 START_LIMIT_SECONDS = 20.0
@@ -79,14 +80,6 @@ class Instance:
                 if answer.status == 200:
                     return
             time.sleep(0.03)
-
-
-def free_port() -> int:
-    """Returns a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class KeyServer:
         return answer() if callable(answer) else web.Response(body=answer)
 
     async def wait_calls(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.calls) < count:
                 await asyncio.sleep(0)
 

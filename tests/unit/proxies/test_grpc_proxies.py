@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
+from free_ports import free_port
 
 from centripetal.interfaces import Caller, HookError, SubscriptionOverrides
 from centripetal.interfaces.hooks import (
@@ -318,7 +318,7 @@ def test_a_late_answer_and_a_caller_that_leaves() -> None:
     async def scene(backend: GrpcBackend) -> None:
         backend.gate = asyncio.Event()
         with pytest.raises(HookError, match="timeout"):
-            await backend.hook(RPC, timeout=0.05)(RpcEvent(caller=ANN))
+            await backend.hook(RPC, timeout=0.5)(RpcEvent(caller=ANN))
         await backend.ended.wait()
         backend.ended.clear()
         call = asyncio.ensure_future(backend.hook(REFRESH)(RefreshEvent(caller=ANN)))
@@ -362,9 +362,7 @@ def test_a_slow_backend_makes_its_own_callers_wait_and_nobody_else() -> None:
 def test_a_backend_that_comes_back_is_asked_again() -> None:
     async def run() -> None:
         async with asyncio.timeout(30), asking() as backend:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+            port = free_port()
             hook = backend.hook(RPC, endpoint=f"127.0.0.1:{port}")
             with pytest.raises(HookError):
                 await hook(RpcEvent(caller=ANN))
@@ -451,7 +449,7 @@ def test_a_stream_that_says_nothing_in_time_and_one_whose_subscriber_leaves() ->
     async def scene(backend: GrpcBackend) -> None:
         backend.script = [...]
         with pytest.raises(HookError, match="timeout"):
-            await backend.hook(SUBSCRIBE_STREAM, timeout=0.05)(STREAM)
+            await backend.hook(SUBSCRIBE_STREAM, timeout=0.5)(STREAM)
         await backend.ended.wait()
         backend.ended.clear()
         table = ProxyTable(HttpClient(), backend.counters, ManualClock(), backend.table)

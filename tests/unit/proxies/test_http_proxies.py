@@ -372,7 +372,7 @@ def test_a_late_answer_and_a_caller_that_leaves() -> None:
     async def scene(context: Asking) -> None:
         context.backend.gate = asyncio.Event()
         with pytest.raises(HookError, match="timeout"):
-            await context.hook(RPC, timeout=0.05)(RPC_EVENT)
+            await context.hook(RPC, timeout=0.5)(RPC_EVENT)
         call = asyncio.ensure_future(context.hook(RPC)(RPC_EVENT))
         while len(context.backend.calls) < 2:
             await asyncio.sleep(0)

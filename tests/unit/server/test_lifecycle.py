@@ -18,15 +18,10 @@ from typing import Any
 
 import pytest
 import websockets.asyncio.client
+from free_ports import free_port
 from websockets.exceptions import ConnectionClosed
 
 START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Running:
@@ -60,16 +55,16 @@ class Running:
             assert time.monotonic() < limit, self.log_path.read_text()
             time.sleep(0.02)
 
-    def wait_for_file(self, path: Path) -> None:
-        """Waits until a file is there."""
+    def wait_for_file(self, path: Path, content: str | None = None) -> None:
+        """Waits until a file is there, and has a content. Those of the process id and for a takeover come after the ports."""
         limit = time.monotonic() + START_SECONDS
-        while not path.exists():
+        while not path.exists() or (content is not None and path.read_text() != content):
             assert self.process.poll() is None, self.log_path.read_text()
             assert time.monotonic() < limit, self.log_path.read_text()
             time.sleep(0.02)
 
     def ask(
-        self, method: str, path: str, body: Any = None, port: int | None = None, key: str = "key", timeout: float = 5
+        self, method: str, path: str, body: Any = None, port: int | None = None, key: str = "key", timeout: float = START_SECONDS
     ) -> tuple[int, Any]:
         """Makes a request; returns the status and the parsed body (None when it is not JSON)."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
@@ -108,7 +103,7 @@ OPEN = {
 def test_sigterm_says_goodbye_to_every_client(run: Any) -> None:
     server = run(OPEN | {"pid_file": "server.pid"})
     server.wait_started()
-    assert (server.path.parent / "server.pid").read_text() == str(server.process.pid)
+    server.wait_for_file(server.path.parent / "server.pid", str(server.process.pid))
 
     async def scene() -> list[int]:
         clients = []
@@ -121,13 +116,13 @@ def test_sigterm_says_goodbye_to_every_client(run: Any) -> None:
         codes = []
         for client in clients:
             with pytest.raises(ConnectionClosed) as caught:
-                await asyncio.wait_for(client.recv(), 10)
+                await asyncio.wait_for(client.recv(), START_SECONDS)
             assert caught.value.rcvd is not None
             codes.append(caught.value.rcvd.code)
         return codes
 
     assert asyncio.run(scene()) == [3001] * 20
-    assert server.process.wait(10) == 0
+    assert server.process.wait(START_SECONDS) == 0
     assert not (server.path.parent / "server.pid").exists()
 
 
@@ -141,7 +136,7 @@ def test_a_client_that_does_not_close_cannot_hold_the_shutdown(run: Any) -> None
         )
         assert b"101" in client.recv(1000)
         os.kill(server.process.pid, signal.SIGTERM)
-        assert server.process.wait(10) in (0, 1)
+        assert server.process.wait(START_SECONDS) in (0, 1)
 
 
 def connect_code(server: Running, **headers: str) -> int:
@@ -197,7 +192,7 @@ def test_sighup_applies_limits_origins_keys_transports_and_the_log_level(run: An
             assert await asyncio.to_thread(connect_code, server, Origin=origin) == 503
             await client.send('{"id":2,"ping":{}}')  # the connection from before lives on, and is answered
             with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(client.recv(), 5)
+                await asyncio.wait_for(client.recv(), START_SECONDS)
 
     asyncio.run(scene())
 
@@ -292,7 +287,7 @@ def test_an_internal_address_alone_makes_a_listener_of_its_own(run: Any) -> None
         )
     server.wait_for_times('"listening"', 2)
     assert server.ask("POST", "/api/info", {})[0] == 404
-    connection = http.client.HTTPConnection("127.0.0.2", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.2", server.port, timeout=START_SECONDS)
     connection.request("POST", "/api/info", "{}", {"X-API-Key": "key"})
     assert connection.getresponse().status == 200
     connection.close()

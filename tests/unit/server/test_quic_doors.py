@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixture
+from free_ports import free_port
+from test_lifecycle import OPEN, START_SECONDS, Running, run  # noqa: F401  a fixture
 
 from centripetal.config import ConfigError, load, validate
 
@@ -63,13 +64,13 @@ def test_everything_is_served_on_the_same_port(server: Running) -> None:
             session.close()
 
     play(scene)
-    assert server.process.wait(10) == 0
+    assert server.process.wait(START_SECONDS) == 0
     assert "Traceback" not in server.log_path.read_text()
 
 
 def test_tcp_tells_of_it(server: Running) -> None:
     context = ssl.create_default_context(cadata=CERTIFICATE)
-    connection = http.client.HTTPSConnection("localhost", server.port, timeout=5, context=context)
+    connection = http.client.HTTPSConnection("localhost", server.port, timeout=START_SECONDS, context=context)
     for path in ("/health", "/api/info", "/connection/sse", "/nowhere"):
         connection.request("GET", path)
         response = connection.getresponse()

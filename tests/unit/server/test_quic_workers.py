@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_lifecycle import OPEN, Running, free_port
+from free_ports import free_port
+from test_lifecycle import OPEN, Running
 from test_workers import children
 
 sys.path.append(str(Path(__file__).parent.parent / "transports"))

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 import trustme
 import websockets.asyncio.client
+from free_ports import free_port
 from structlog.testing import capture_logs
-from test_lifecycle import OPEN, Running, free_port, run  # noqa: F401  a fixture
+from test_lifecycle import OPEN, START_SECONDS, Running, run  # noqa: F401  a fixture
 
 from centripetal.cli.local_tls import local_tls
 from centripetal.cli.websocket import WebSocketClient
@@ -135,7 +136,7 @@ def trusting() -> ssl.SSLContext:
 
 
 def certificate_at(port: int) -> str:
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=trusting())
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=START_SECONDS, context=trusting())
     connection.request("GET", "/health")
     assert connection.sock is not None
     names = connection.sock.getpeercert()["subjectAltName"]  # type: ignore[attr-defined]
@@ -164,7 +165,7 @@ def test_the_process_serves_and_renews(run: Callable[[dict[str, Any]], Running],
     process.wait_for('"internal"')
     assert (certificate_at(port), certificate_at(internal)) == ("outer.test", "inner.test")
     command = [sys.executable, "-m", "centripetal", "info", "-c", str(process.path)]
-    tool = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+    tool = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_SECONDS)
     assert tool.returncode == 0, tool.stderr
     watching = local_tls(load(str(process.path), environ={}).config, "external")
     WebSocketClient(f"wss://127.0.0.1:{port}/connection/websocket", watching).close()

@@ -98,6 +98,6 @@ def test_nobody_waits_long_for_a_lock_whose_holder_is_stopped() -> None:
         os.read(held, 1)
         started = time.monotonic()
         with lock:
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 10.0
         os.write(go, b"x")
         assert answer() == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import websockets.asyncio.client
+from free_ports import free_port
 from test_lifecycle import OPEN, START_SECONDS, Running
 from websockets.exceptions import ConnectionClosed
 
@@ -68,7 +69,7 @@ class Subscriber:
                 self.closed_at.append(time.monotonic())
 
     async def session(self) -> None:
-        async with websockets.asyncio.client.connect(self.url, open_timeout=20) as socket:
+        async with websockets.asyncio.client.connect(self.url, open_timeout=START_SECONDS) as socket:
             wish: dict[str, Any] = {"channel": self.channel}
             if self.epoch:
                 wish |= {"recover": True, "offset": self.offset, "epoch": self.epoch}
@@ -100,7 +101,7 @@ class Publisher:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
         self.published = [0] * CHANNELS
         self.connections = 1
         self.stopping = False
@@ -128,7 +129,7 @@ class Publisher:
 
 
 def ask_presence(port: int, channel: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
     connection.request("POST", "/api/presence_stats", json.dumps({"channel": channel}), {"X-API-Key": "key"})
     return int(json.loads(connection.getresponse().read())["result"]["num_clients"])
 
@@ -140,12 +141,6 @@ def start(folder: Path, name: str, port: int, config: dict[str, Any]) -> Running
     running = Running(own, config | {"http_server": server})
     running.port = port
     return running
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def break_off_in_the_middle(path: Path) -> None:
@@ -165,9 +160,10 @@ def test_nothing_is_lost_and_nobody_is_dropped_at_once(tmp_path: Path) -> None:
 
     async def takeover(publisher: Publisher) -> None:
         await publisher.wait_more(20)
+        await asyncio.to_thread(servers[0].wait_for_file, tmp_path / "takeover")
         servers.append(start(tmp_path, "new", port, CONFIG))
         await asyncio.to_thread(servers[1].wait_for, "taken_over")
-        assert await asyncio.to_thread(servers[0].process.wait, 20) == 0
+        assert await asyncio.to_thread(servers[0].process.wait, START_SECONDS) == 0
         await publisher.wait_more(20)
 
     async def scene() -> None:
@@ -176,7 +172,7 @@ def test_nothing_is_lost_and_nobody_is_dropped_at_once(tmp_path: Path) -> None:
         subscribers = [Subscriber(url, f"c{number % CHANNELS}") for number in range(CLIENTS)]
         sessions = [asyncio.create_task(subscriber.run()) for subscriber in subscribers]
         for subscriber in subscribers:
-            await asyncio.wait_for(subscriber.subscribed.wait(), 30)
+            await asyncio.wait_for(subscriber.subscribed.wait(), START_SECONDS)
         publisher = Publisher(port)
         publishing = asyncio.create_task(asyncio.to_thread(publisher.run))
         try:
@@ -193,7 +189,7 @@ def test_nothing_is_lost_and_nobody_is_dropped_at_once(tmp_path: Path) -> None:
             assert len(subscriber.closed_at) == 1
         closed = sorted(subscriber.closed_at[0] for subscriber in subscribers)
         gaps = [later - earlier for earlier, later in itertools.pairwise(closed)]
-        assert closed[-1] - closed[0] > DRAIN_SECONDS * 0.8
+        assert closed[-1] - closed[0] > DRAIN_SECONDS / 2
         assert max(gaps) < DRAIN_SECONDS
         assert publisher.connections == 2
         assert ask_presence(port, "c0") == CLIENTS // CHANNELS
@@ -205,7 +201,7 @@ def test_nothing_is_lost_and_nobody_is_dropped_at_once(tmp_path: Path) -> None:
     try:
         asyncio.run(scene())
         os.kill(servers[1].process.pid, signal.SIGTERM)
-        assert servers[1].process.wait(10) == 0
+        assert servers[1].process.wait(START_SECONDS) == 0
         assert not (tmp_path / "takeover").exists()
     finally:
         for server in servers:
@@ -241,7 +237,7 @@ def test_a_successor_that_fails_leaves_the_first_as_it_was(tmp_path: Path) -> No
         new = start(tmp_path, "new", port, CONFIG)
         try:
             new.wait_for("taken_over")
-            assert old.process.wait(10) == 0
+            assert old.process.wait(START_SECONDS) == 0
             assert new.ask("POST", "/api/publish", message)[1]["result"]["offset"] == 3
             state = new.ask("POST", "/api/map_read_state", {"channel": "map:x", "limit": 10})[1]["result"]
             assert state["epoch"] == written["epoch"]

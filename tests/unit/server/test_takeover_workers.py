@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from test_lifecycle import START_SECONDS, Running
 from test_takeover import (
     CHANNELS,
@@ -21,9 +22,9 @@ from test_takeover import (
     Subscriber,
     ask_presence,
     break_off_in_the_middle,
-    free_port,
 )
 from test_takeover import start as start_with_one
+from test_workers import eventually
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -55,10 +56,12 @@ class Place:
 
     def wait_for_pid(self, server: Running) -> None:
         """Waits until the file has the process id of a server."""
-        limit = time.monotonic() + START_SECONDS
-        while (self.folder / "pid").read_text() != str(server.process.pid):
-            assert time.monotonic() < limit
-            time.sleep(0.02)
+        server.wait_for_file(self.folder / "pid", str(server.process.pid))
+
+    def wait_started(self, server: Running, workers: str) -> None:
+        """Waits until the first server listens at its port, and for a successor."""
+        server.wait_for_times('"listening"', int(workers))
+        server.wait_for_file(self.socket)
 
 
 @pytest.fixture
@@ -74,26 +77,28 @@ def test_nothing_is_lost_whatever_the_numbers_of_workers_are(place: Place) -> No
     """Each generation takes over while the one before has not said goodbye to all yet."""
 
     async def take_over(publisher: Publisher, workers: str) -> None:
+        before = place.socket.stat().st_ino
         new = place.start(workers)
         await asyncio.to_thread(new.wait_for, "taken_over")
         await asyncio.to_thread(place.wait_for_pid, new)
+        await eventually(lambda: place.socket.stat().st_ino != before, "the next one can come")
         await publisher.wait_more(3)
 
     async def scene() -> None:
         first = place.start(GENERATIONS[0])
-        await asyncio.to_thread(first.wait_for_times, '"listening"', int(GENERATIONS[0]))
+        await asyncio.to_thread(place.wait_started, first, GENERATIONS[0])
         url = f"ws://127.0.0.1:{place.port}/connection/websocket"
         subscribers = [Subscriber(url, f"c{number % CHANNELS}") for number in range(CLIENTS)]
         sessions = [asyncio.create_task(subscriber.run()) for subscriber in subscribers]
         for subscriber in subscribers:
-            await asyncio.wait_for(subscriber.subscribed.wait(), 30)
+            await asyncio.wait_for(subscriber.subscribed.wait(), START_SECONDS)
         publisher = Publisher(place.port)
         publishing = asyncio.create_task(asyncio.to_thread(publisher.run))
         try:
             for workers in GENERATIONS[1:]:
                 await take_over(publisher, workers)
             for server in place.servers[:-1]:
-                assert await asyncio.to_thread(server.process.wait, 20) == 0, server.log_path.read_text()
+                assert await asyncio.to_thread(server.process.wait, START_SECONDS) == 0, server.log_path.read_text()
             await publisher.wait_more(3)
         finally:
             publisher.stopping = True
@@ -122,7 +127,7 @@ def test_a_successor_that_fails_leaves_the_workers_as_they_were(place: Place) ->
         return int(server.ask("POST", "/api/publish", {"channel": "c", "data": 1})[1]["result"]["offset"])
 
     old = place.start("2")
-    old.wait_for_times('"listening"', 2)
+    place.wait_started(old, "2")
     assert offset_at(old) == 1
     break_off_in_the_middle(place.socket)
     old.wait_for("takeover_failed")
@@ -131,17 +136,17 @@ def test_a_successor_that_fails_leaves_the_workers_as_they_were(place: Place) ->
         holder.bind(("127.0.0.1", 0))
         grpc = {"enabled": True, "address": "127.0.0.1", "port": holder.getsockname()[1]}
         failing = place.start("2", grpc_api=grpc)
-        assert failing.process.wait(20) == 1
+        assert failing.process.wait(START_SECONDS) == 1
         assert "cannot listen" in failing.log_path.read_text()
     old.wait_for_times("takeover_failed", 2)
     place.wait_for_pid(old)
     assert [offset_at(old) for _ in range(4)] == [3, 4, 5, 6]
     new = place.start("2")
     new.wait_for("taken_over")
-    assert old.process.wait(20) == 0
+    assert old.process.wait(START_SECONDS) == 0
     assert offset_at(new) == 7
     new.process.terminate()
-    assert new.process.wait(20) == 0
+    assert new.process.wait(START_SECONDS) == 0
     assert not place.socket.exists()
 
 
@@ -150,7 +155,7 @@ def test_clients_of_the_old_workers_are_still_reached(place: Place) -> None:
 
     async def scene() -> None:
         old = place.start("2", shutdown={"drain_time": "20s"})
-        await asyncio.to_thread(old.wait_for_times, '"listening"', 2)
+        await asyncio.to_thread(place.wait_started, old, "2")
         clients = [await subscribe(place.port) for _ in range(6)]
         new = place.start("2")
         await asyncio.to_thread(new.wait_for_times, '"listening"', 2)
@@ -163,7 +168,7 @@ def test_clients_of_the_old_workers_are_still_reached(place: Place) -> None:
         told = [text for code, text in ends if code == 3503]  # one of each worker was told at once to go elsewhere
         assert len(told) >= len(clients) - 2, ends
         assert all("news" in text for text in told), ends
-        assert await asyncio.to_thread(old.process.wait, 10) == 0, "there is nobody to say goodbye to any more"
+        assert await asyncio.to_thread(old.process.wait, START_SECONDS) == 0, "there is nobody to say goodbye to any more"
 
     asyncio.run(scene())
 
@@ -209,7 +214,7 @@ def test_a_server_that_cannot_take_over_does_not_begin(place: Place, stopped: bo
                 new.process.terminate()
                 with contextlib.suppress(ConnectionResetError):
                     assert connection.recv(10) == b""
-        assert new.process.wait(20) == 1
+        assert new.process.wait(START_SECONDS) == 1
     log = new.log_path.read_text()
     assert ("did not hand over" in log) is not stopped
     assert "listening" not in log
@@ -219,8 +224,7 @@ def test_a_server_that_cannot_take_over_does_not_begin(place: Place, stopped: bo
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_server_that_stops_does_not_hand_over(place: Place, workers: str) -> None:
     old = place.start(workers, shutdown={"drain_time": "20s"})
-    old.wait_for_times('"listening"', int(workers))
-    old.wait_for_file(place.socket)  # it comes after the ports
+    place.wait_started(old, workers)
     connection, sockets, _ = meet(str(place.socket))
     connection.close()
     (listening,) = sockets.values()
@@ -235,7 +239,7 @@ def test_a_server_that_stops_does_not_hand_over(place: Place, workers: str) -> N
     new = place.start("2")
     new.wait_for_times('"listening"', 2)
     assert publish(caller) == (2, "close"), "the old one still serves those who are connected, and tells them to go"
-    assert old.process.wait(10) == 0, "and waits for nobody else"
+    assert old.process.wait(START_SECONDS) == 0, "and waits for nobody else"
     assert publish(caller) == (1, None)
     caller.close()
 

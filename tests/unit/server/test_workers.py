@@ -200,7 +200,8 @@ def test_commands_over_http_reach_the_worker_that_has_the_stream(server: Running
 
 def test_a_worker_that_is_killed_costs_only_its_own_connections(server: Running) -> None:
     async def scene() -> None:
-        async for clients in subscribed(server, 12):
+        # The kernel chooses a worker for each by chance: with so many no worker is left out.
+        async for clients in subscribed(server, 40):
             processes = children(server)
             publish(server, 0)
             os.kill(processes["worker 0"], signal.SIGKILL)
@@ -209,7 +210,7 @@ def test_a_worker_that_is_killed_costs_only_its_own_connections(server: Running)
             for client in clients:
                 await eventually(lambda client=client: client.data == list(range(30)), "nothing is lost")
             assert all(all(client.recovered) for client in clients)
-            assert 0 < sum(len(client.recovered) for client in clients) < 12
+            assert 0 < sum(len(client.recovered) for client in clients) < 40
             await asyncio.to_thread(server.wait_for_times, '"listening"', 4)
             new = children(server)
             assert set(new.values()) - set(processes.values()) and len(new) == 4
@@ -234,7 +235,7 @@ def count_present(server: Running) -> int:
 def publish_again(server: Running, data: int) -> dict[str, Any]:
     """Publishes, again if it was on its way to an engine that died."""
     while True:
-        status, answer = server.ask("POST", "/api/publish", {"channel": "c", "data": data}, timeout=20)
+        status, answer = server.ask("POST", "/api/publish", {"channel": "c", "data": data}, timeout=START_SECONDS)
         if status == 200 and "result" in answer:
             return dict(answer["result"])
         assert answer["error"]["code"] == 100
@@ -269,7 +270,7 @@ def test_an_engine_that_does_not_answer_is_noticed_and_found_again(server: Runni
             epoch = publish(server, 0)["epoch"]
             engine = children(server)["engine"]
             os.kill(engine, signal.SIGSTOP)
-            status, answer = await asyncio.to_thread(server.ask, "POST", "/api/publish", {"channel": "c", "data": -1}, timeout=20)
+            status, answer = await asyncio.to_thread(server.ask, "POST", "/api/publish", {"channel": "c", "data": -1}, timeout=START_SECONDS)
             assert (status, answer["error"]["code"]) == (200, 100), "whoever asks does not wait for ever"
             os.kill(engine, signal.SIGCONT)
             await asyncio.to_thread(server.wait_for_times, "engine_found", 1)
@@ -315,10 +316,9 @@ def test_the_connection_rate_is_that_of_all_workers_together(tmp_path: Path, fol
             let_in = await come(server, 40)
             assert 14 <= let_in <= 14 + (time.monotonic() - started)
             # A worker that is started anew has the new rate too, and no burst of its own.
-            started = time.monotonic()
             os.kill(children(server)["worker 0"], signal.SIGKILL)
             await asyncio.to_thread(server.wait_for_times, '"listening"', 3)
-            assert await come(server, 40) <= 1 + (time.monotonic() - started)
+            assert let_in + await come(server, 40) <= 14 + (time.monotonic() - started)
         finally:
             server.process.kill()
             server.process.wait()
@@ -357,7 +357,7 @@ def test_sigterm_ends_all_of_them(server: Running, folder: Path) -> None:
     processes = children(server)
     assert os.listdir(folder)
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(START_SECONDS) == 0
     for pid in processes.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -431,7 +431,7 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path, folder: Path) -> None:
     try:
         config = CONFIG | {"http_server": {"address": "127.0.0.1", "port": holder.port}}
         late = Running(second, config)
-        assert late.process.wait(20) == 1
+        assert late.process.wait(START_SECONDS) == 1
         assert "cannot listen" in late.log_path.read_text()
         assert os.listdir(folder) == []
     finally:

@@ -94,7 +94,7 @@ class Http2Client:
 
     async def until(self, *met: Any) -> None:
         """Reads until all conditions, functions without arguments, hold."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not all(condition() for condition in met):
                 await self.read()
 

@@ -61,7 +61,7 @@ class Client:
 
     async def response(self) -> tuple[int, dict[str, str], bytes]:
         """Reads one response."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status_line, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -70,8 +70,15 @@ class Client:
 
     async def end(self) -> bytes:
         """Reads until the server closes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.reader.read()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Lets the loop run until something holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 class House:

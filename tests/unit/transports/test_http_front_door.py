@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sockets import House, get, in_house, post
+from sockets import House, get, in_house, post, until
 
 from centripetal.transports.listener import HttpLimits
 
@@ -206,7 +206,8 @@ def test_a_client_that_closes_its_side_gets_its_response() -> None:
         client = await house.connect()
         client.send(get("/api/wait"))
         client.writer.write_eof()
-        await asyncio.sleep(0.05)
+        (connection,) = house.listener.connections
+        await until(lambda: connection._eof)  # type: ignore[attr-defined]
         house.echo.gate.set()
         assert (await client.response())[2] == b"waited "
         assert await client.end() == b""
@@ -228,9 +229,7 @@ def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_le
         client = await house.connect()
         client.send(post("/echo", b"x" * 100)[:-50])
         client.writer.write_eof()
-        async with asyncio.timeout(5):
-            while not (waiting and waiting[0]._eof):
-                await asyncio.sleep(0)
+        await until(lambda: waiting and waiting[0]._eof)
         waiting[0].let_in()
         assert await client.end() == b""
 
@@ -251,9 +250,7 @@ def test_newcomers_wait_at_the_gate_until_they_are_let_in_or_turned_away() -> No
         first, second, other = await house.connect(), await house.connect(), await house.connect()
         for count, client in enumerate((first, second), 1):
             client.send(get("/echo"))
-            async with asyncio.timeout(5):
-                while len(waiting) < count:
-                    await asyncio.sleep(0)
+            await until(lambda count=count: len(waiting) == count)
         other.send(get("/api/now"))  # whoever begins no connection of a client does not wait
         assert (await other.response())[0] == 200
         assert [request.path for request in house.echo.requests] == ["/api/now"]
@@ -271,12 +268,13 @@ def test_a_client_that_leaves_costs_nothing() -> None:
     async def test(house: House) -> None:
         client = await house.connect()
         client.send(get("/api/wait"))
-        await asyncio.sleep(0.02)
+        await until(lambda: house.echo.requests)
         client.writer.transport.abort()
-        await asyncio.sleep(0.02)
+        other = await house.connect()
+        other.send(get("/echo"))
+        assert (await other.response())[0] == 200
         house.echo.gate.set()
-        await asyncio.sleep(0.02)
-        assert not house.listener.connections
+        await until(lambda: len(house.listener.connections) == 1)
 
     in_house(test)
 
@@ -332,7 +330,7 @@ def test_draining_closes_after_the_response() -> None:
         port = house.listener.port
         idle, asking, busy = await house.connect(), await house.connect(), await house.connect()
         busy.send(get("/api/wait"))
-        await asyncio.sleep(0.02)
+        await until(lambda: house.echo.requests and len(house.listener.connections) == 3)
         house.listener.stop_accepting()
         asking.send(get("/echo"))  # it was on its way when the port closed
         status, headers, _ = await asking.response()

@@ -275,7 +275,7 @@ def test_connections_that_ended_leave_nothing_to_collect() -> None:
         gc.disable()
         try:
             await asyncio.to_thread(come_and_go, house.listener.port)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while house.listener.connections:
                     await asyncio.sleep(0.01)
             gc.set_debug(gc.DEBUG_SAVEALL)

@@ -45,7 +45,7 @@ class Stream:
         self.headers: dict[str, str] = {}
 
     async def head(self) -> Stream:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
         self.status = int(lines[0].split()[1])
         self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
@@ -53,7 +53,7 @@ class Stream:
 
     async def chunk(self) -> bytes:
         """Reads one chunk; empty for the last one."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             size = int(await self.reader.readuntil(b"\r\n"), 16)
             return (await self.reader.readexactly(size + 2))[:-2]
 
@@ -61,7 +61,7 @@ class Stream:
         return json.loads((await self.chunk()).removeprefix(b"data: "))
 
     async def rest(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.reader.read()
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ def in_place(test: Callable[[Place], Awaitable[None]], **sections: Any) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Lets the loop turn until something has happened."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -267,7 +267,7 @@ def test_a_peer_that_does_not_read_is_ended() -> None:
         writer.write(post("/connection/http_stream", commands))
         await until(lambda: "x" in place.node.hub.channels)
         data = b'"' + b"x" * 500_000 + b'"'
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while place.node.num_clients:
                 await place.node.publish("x", data, PublishOptions())
                 await asyncio.sleep(0)

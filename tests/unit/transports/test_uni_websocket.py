@@ -48,7 +48,7 @@ class Room:
 
     async def frame(self) -> tuple[int, bytes]:
         """Reads one frame; opcode 0 when the connection has ended."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             try:
                 first, size = await self.reader.readexactly(2)
                 if size == 126:
@@ -99,7 +99,7 @@ def in_room(test: Callable[[Room], Awaitable[None]], **options: Any) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.002)
 

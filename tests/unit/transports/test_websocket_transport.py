@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sockets import KEY, Client, House, frame, get, in_house, upgrade
+from sockets import KEY, Client, House, frame, get, in_house, until, upgrade
 
 from centripetal.interfaces.clock import SystemClock
 from centripetal.interfaces.request import HttpRequest
@@ -83,13 +83,6 @@ def on_stage(
     admission = Admission(SystemClock(), lambda: len(sessions), **limits)
     endpoint = WebSocketEndpoint(settings or WebSocketSettings(), Origins(origins), admission, new_client)
     in_house(run, more={"/ws": endpoint})
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Lets the loop run until something holds."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +162,7 @@ def test_requests_before_the_upgrade_are_answered_before_it() -> None:
     async def test(stage: Stage) -> None:
         client = await stage.house.connect()
         client.send(get("/api/wait") + upgrade() + frame(1, b"early"))
-        await asyncio.sleep(0.02)
+        await until(lambda: stage.house.echo.requests)
         stage.house.echo.gate.set()
         assert (await client.response())[2] == b"waited "
         assert (await client.response())[0] == 101
@@ -353,10 +346,10 @@ def test_slow_readers_are_told_and_get_the_last_pong_only() -> None:
         assert session.connection.buffered_bytes() > 0
         for number in range(100):
             client.send(frame(9, b"%02d" % number))
-        await asyncio.sleep(0.05)
+        await until(lambda: session.connection._pong == b"99")
         client.writer.transport.resume_reading()
         data = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not data.endswith(b"\x8a\x0299"):
                 data += await client.reader.read(1 << 20)
         assert data.count(b"\x8a\x02") == 1
@@ -409,8 +402,7 @@ def test_a_closed_connection_is_freed_at_once() -> None:
             await until(lambda: stage.sessions[0].told)
             stage.sessions.clear()
             del _
-            await asyncio.sleep(0.01)
-            assert alive() == 0
+            await until(lambda: alive() == 0)  # the loop lets go of it
         finally:
             gc.enable()
 

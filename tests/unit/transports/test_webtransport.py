@@ -14,7 +14,7 @@ from quic import QuicClient, Session, make_certificate, quic_client, run, until
 
 from centripetal.connection import Client
 from centripetal.engines.memory import MemoryBroker, MemoryPresenceManager
-from centripetal.interfaces import PublishOptions, SystemClock
+from centripetal.interfaces import Clock, PublishOptions, SystemClock
 from centripetal.model import Disconnect
 from centripetal.model.certificates import Certificates
 from centripetal.model.errors import DISCONNECT_SHUTDOWN
@@ -22,6 +22,7 @@ from centripetal.node.node import Node
 from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
 from centripetal.protocol.framing import varint
 from centripetal.protocol.schema import client_pb2 as schema
+from centripetal.testing import ManualClock
 from centripetal.transports import webtransport_session
 from centripetal.transports.admission import Admission
 from centripetal.transports.endpoints import Routes
@@ -37,6 +38,7 @@ from centripetal.transports.webtransport import WebTransportEndpoint
 from centripetal.transports.webtransport_session import WebTransportSession
 
 PATH = "/connection/webtransport"
+PING_INTERVAL, PONG_TIMEOUT = 25.0, 8.0
 CERTIFICATE = Certificates(*make_certificate())
 
 
@@ -54,15 +56,15 @@ class Server:
 async def serving(
     *,
     connection_limit: int = 0,
-    ping_interval: float = 25.0,
-    pong_timeout: float = 8.0,
+    clock: Clock | None = None,
+    ping_interval: float = PING_INTERVAL,
     stream_seconds: float = 0.0,
     origins: tuple[str, ...] = (),
     limits: QuicLimits | None = None,
     **client: Any,
 ) -> AsyncIterator[Server]:
     """A node behind a QUIC listener."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     options = ChannelOptions(
         allow_subscribe_for_client=True,
         allow_subscribe_for_anonymous=True,
@@ -72,12 +74,13 @@ async def serving(
     node = Node(
         broker=MemoryBroker(clock, history_meta_ttl_seconds=3600),
         presence=MemoryPresenceManager(clock),
+        clock=clock,
         client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
         channel=ChannelSettings(without_namespace=options),
     )
     await node.start()
     reception = Reception(
-        Origins(origins), Admission(clock, lambda: node.num_clients, connection_limit), ping_interval, pong_timeout
+        Origins(origins), Admission(clock, lambda: node.num_clients, connection_limit), ping_interval, PONG_TIMEOUT
     )
     endpoint = WebTransportEndpoint(
         WebTransportSettings(message_size_limit=1000),
@@ -155,11 +158,18 @@ def test_protobuf() -> None:
 
 def test_pings_are_answered_or_the_session_ends() -> None:
     async def scene() -> None:
-        async with serving(ping_interval=0.1, pong_timeout=0.05) as server, server.client() as client:
+        clock = ManualClock()
+        async with serving(clock=clock) as server, server.client() as client:
             session = await join(client)
+            (connected,) = server.node.registry.clients.values()
             for _ in range(3):
+                clock.advance(PING_INTERVAL + 1)
                 await session.wait_data(b"{}\n")
                 session.send(b"{}\n")
+                await until(lambda: not connected.ping_sent_at)
+            clock.advance(PING_INTERVAL + 1)
+            await session.wait_data(b"{}\n")
+            clock.advance(PONG_TIMEOUT + 1)
             assert await session.wait_closed() == (3012, "no pong")
             assert b'{"push":{"disconnect":{"code":3012,"reason":"no pong"}}}\n' in session.stream.data
             assert session.stream.ended

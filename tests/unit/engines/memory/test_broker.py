@@ -118,7 +118,7 @@ def test_the_timer_sweeps_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> None:
         await broker.start()
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20):
             while broker._streams:
                 await asyncio.sleep(0)
         await broker.stop()
