@@ -62,10 +62,10 @@ class Server {
 /**
  * Starts the command in CENTRIPETAL_SERVER (`centripetal` when unset) with the tests' configuration.
  *
- * @param {object} overlay options laid over config.json
+ * @param {object} overlay options laid over config.json; without `http_server.port`, the port is a free one
  */
 export async function startServer(overlay = {}) {
-  const port = await freePort();
+  const port = overlay.http_server?.port ?? (await freePort());
   const base = JSON.parse(await readFile(CONFIG, 'utf8'));
   const config = merge(merge(base, overlay), { http_server: { port } });
   const folder = await mkdtemp(path.join(tmpdir(), 'centripetal-'));
