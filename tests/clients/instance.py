@@ -18,7 +18,7 @@ from free_ports import free_port
 
 CONFIG = Path(__file__).with_name("config.json")
 START_LIMIT_SECONDS = 20.0
-STOP_LIMIT_SECONDS = 10.0
+STOP_LIMIT_SECONDS = 20.0
 
 
 class Instance:

@@ -17,7 +17,7 @@ from centrifuge import Client, ClientEventHandler, Subscription, SubscriptionEve
 from .cable import Cable
 from .instance import Instance
 
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 30.0
 
 
 class Recorder:

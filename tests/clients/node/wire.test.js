@@ -13,7 +13,7 @@ import { Stage } from './support/stage.js';
 let server;
 before(async () => {
   server = await startServer({
-    client: { ping_interval: '1s', pong_timeout: '400ms' },
+    client: { ping_interval: '2s', pong_timeout: '1500ms' },
     websocket: { compression: true, compression_min_size: 64 },
   });
 });

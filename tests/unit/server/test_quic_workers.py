@@ -59,7 +59,7 @@ class Place:
             "webtransport": {"enabled": http3},
             "health": {"enabled": True},
             "workers": str(workers),
-            "shutdown": {"drain_time": "15s", "timeout": "20s"},
+            "shutdown": {"drain_time": "120s", "timeout": "130s"},  # longer than any test; whoever has no client ends at once
         }
         folder = self.folder / str(len(self.servers))
         folder.mkdir()

@@ -38,6 +38,9 @@ GENERATIONS = ("3", "2", "1", "1", "2")
 DRAIN = {"drain_time": "1.2s"}
 """Longer than the next generation takes to start."""
 
+LONG_DRAIN = {"drain_time": "60s", "timeout": "70s"}
+"""Longer than a test; who has no clients ends at once."""
+
 
 class Place:
     """Where the servers of a test are, and those that were started."""
@@ -154,7 +157,7 @@ def test_clients_of_the_old_workers_are_still_reached(place: Place) -> None:
     """What the new server publishes gets to them without a recovery, and the API has them disconnected."""
 
     async def scene() -> None:
-        old = place.start("2", shutdown={"drain_time": "20s"})
+        old = place.start("2", shutdown=LONG_DRAIN)
         await asyncio.to_thread(place.wait_started, old, "2")
         clients = [await subscribe(place.port) for _ in range(6)]
         new = place.start("2")
@@ -223,7 +226,7 @@ def test_a_server_that_cannot_take_over_does_not_begin(place: Place, stopped: bo
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_server_that_stops_does_not_hand_over(place: Place, workers: str) -> None:
-    old = place.start(workers, shutdown={"drain_time": "20s"})
+    old = place.start(workers, shutdown=LONG_DRAIN)
     place.wait_started(old, workers)
     connection, sockets, _ = meet(str(place.socket))
     connection.close()

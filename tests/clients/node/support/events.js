@@ -1,6 +1,6 @@
 // Awaiting what a client or subscription emits.
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 /** Keeps every event of the given names from now on, in order, and lets a test take them one by one. */
 export class Events {

@@ -9,7 +9,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 const CONFIG = new URL('../../config.json', import.meta.url);
 const START_LIMIT_MS = 20_000;
-const STOP_LIMIT_MS = 10_000;
+const STOP_LIMIT_MS = 20_000;
+const FIRST_PORT = 12_000;
+const PORTS = 8_000;
 
 /** A running server. Make one with startServer(). */
 class Server {
@@ -123,14 +125,16 @@ export async function untilAnswers(child, address) {
   }
 }
 
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
+/** A port that nobody listens on, below those that systems take for outgoing connections. */
+export async function freePort() {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const free = await new Promise((resolve) => {
+      const probe = createServer().once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 function merge(base, overlay) {
