@@ -14,7 +14,7 @@ from centripetal.config import Config, ConfigError, load
 from centripetal.config.environment import read_dotenv
 from centripetal.config.files import render
 
-IN_A_FOLDER = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+IN_A_FOLDER = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def written(folder: Path, content: Any, name: str = "c.json") -> str:

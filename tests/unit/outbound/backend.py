@@ -46,6 +46,11 @@ class Backend:
         for writer in self._writers:
             writer.close()
 
+    async def hang_up_and_wait(self) -> None:
+        self.hang_up()
+        for writer in self._writers:
+            await writer.wait_closed()
+
 
 def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     """Returns an answer with Content-Length."""

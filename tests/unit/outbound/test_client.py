@@ -80,8 +80,9 @@ def test_a_connection_that_the_server_closed_is_not_used() -> None:
         async with backend(replying(http(b"1"))) as server:
             target = client.target(server.url)
             await target.call("POST", body=b"x")
-            server.hang_up()
-            await asyncio.sleep(0.02)  # real sockets: the end has to arrive
+            await server.hang_up_and_wait()
+            for _ in range(5):
+                await asyncio.sleep(0)  # the end has arrived; the client has to be told
             assert (await target.call("POST", body=b"x")).body == b"1"
             assert server.connections == 2
         await client.close()

@@ -468,7 +468,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_whatever_happens_one_orders_in_time_and_not_too_often(
     steps: list[tuple[str, float, int]], tmp_path_factory: pytest.TempPathFactory
