@@ -17,17 +17,9 @@ class BadBody(Exception):
     """A body is not what it should be (HTTP 400). The text says where, without the caller's data."""
 
 
-class BatchRequest(Request):
-    """Several commands; `parallel` lets them overlap."""
-
-    commands: list[Raw] | None = None
-    parallel: bool | None = False
-
-
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     method.name: msgspec.json.Decoder(method.request) for method in METHODS.values()
 }
-_batch_decoder = msgspec.json.Decoder(BatchRequest)
 _BatchCommand = msgspec.defstruct(
     "_BatchCommand",
     [(method.name, method.request | None, None) for method in METHODS.values()],
@@ -35,6 +27,23 @@ _BatchCommand = msgspec.defstruct(
 )
 """The request of one command, under its method's name."""
 _command_decoder = msgspec.json.Decoder(_BatchCommand | None)
+
+
+class LongBatch(Request):
+    """Several commands (wire name `BatchRequest`); `parallel` lets them overlap."""
+
+    commands: list[Raw] | None = None
+    parallel: bool | None = False
+
+
+_ShortBatch = msgspec.defstruct(
+    "_ShortBatch", [("commands", list[_BatchCommand | None] | None, None), ("parallel", bool | None, False)]  # type: ignore[valid-type]
+)
+_long_batch_decoder = msgspec.json.Decoder(LongBatch)
+_short_batch_decoder = msgspec.json.Decoder(_ShortBatch)
+
+SHORT_BATCH_BYTES = 32_768
+"""A batch that is not longer is decoded in one go, which takes milliseconds at worst; a longer one command by command."""
 
 
 def decode_json(decoder: msgspec.json.Decoder[Any], text: bytes | str | Raw) -> Any:
@@ -70,8 +79,7 @@ def decode_request(method: str, body: bytes | str | Raw) -> Request:
     return request
 
 
-def _decode_command(raw: Raw) -> Command:
-    requests = decode_json(_command_decoder, raw)
+def _command_of(requests: Any) -> Command:
     if requests is None:
         return Command("", error=BAD_REQUEST)
     for name in METHODS:
@@ -90,14 +98,17 @@ async def decode_batch(body: bytes) -> tuple[list[Command], bool]:
     Raises:
         BadBody: as decode_json(), or there are more than MAX_BATCH_COMMANDS.
     """
-    batch: BatchRequest = decode_json(_batch_decoder, body)
+    if len(body) <= SHORT_BATCH_BYTES:
+        short = decode_json(_short_batch_decoder, body)
+        return [_command_of(requests) for requests in short.commands or ()], bool(short.parallel)
+    batch: LongBatch = decode_json(_long_batch_decoder, body)
     raw_commands = batch.commands or []
     if len(raw_commands) > MAX_BATCH_COMMANDS:
         raise BadBody(f"More than {MAX_BATCH_COMMANDS} commands")
     commands = []
     time_slice = TimeSlice()
     for raw in raw_commands:
-        commands.append(_decode_command(raw))
+        commands.append(_command_of(decode_json(_command_decoder, raw)))
         if time_slice.is_over():
             await time_slice.renew()
     return commands, bool(batch.parallel)

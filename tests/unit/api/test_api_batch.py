@@ -8,14 +8,28 @@ import json
 import tracemalloc
 from typing import Any
 
+import pytest
 from api_stage import Stage, error
 from structlog.testing import capture_logs
 
+from centripetal.api.json_requests import SHORT_BATCH_BYTES
 from centripetal.api.methods import MAX_BATCH_COMMANDS, Command, Methods
 from centripetal.api.methods.concurrency import run_together
 from centripetal.api.requests import PublishRequest
 from centripetal.interfaces.request import HttpRequest
 from centripetal.model import Publication
+
+
+@pytest.fixture(params=["short", "long"])
+def padding(request: pytest.FixtureRequest) -> bytes:
+    """What makes the body of a batch one that is decoded in one go, or command by command."""
+    return b" " * (SHORT_BATCH_BYTES if request.param == "long" else 0)
+
+
+def _batch(stage: Stage, body: Any, padding: bytes) -> Any:
+    response = stage.send("/api/batch", json.dumps(body).encode() + padding)
+    assert response.status == 200
+    return json.loads(response.body)
 
 
 def _publish(channel: str, data: Any = 1) -> dict[str, Any]:
@@ -41,29 +55,30 @@ def test_commands_run_in_order_and_replies_stand_under_their_methods() -> None:
     ]  # fmt: skip
 
 
-def test_no_commands_no_replies() -> None:
+def test_no_commands_no_replies(padding: bytes) -> None:
     for body in ({}, {"commands": []}, {"commands": None, "parallel": None}, None):
-        assert Stage().call("batch", body) == {}
+        assert _batch(Stage(), body, padding) == {}
 
 
-def test_commands_that_are_none() -> None:
+def test_commands_that_are_none(padding: bytes) -> None:
     commands = [{}, {"nonsense": {}}, None, {"publish": None}, {"batch": {"commands": []}}]
-    assert Stage().call("batch", {"commands": commands}) == {
+    assert _batch(Stage(), {"commands": commands}, padding) == {
         "replies": [error(104), error(104), error(107), error(104), error(104)]
     }
 
 
-def test_of_two_methods_one_runs() -> None:
+def test_of_two_methods_one_runs(padding: bytes) -> None:
     stage = Stage()
-    assert stage.call("batch", {"commands": [{"info": {}, **_publish("news")}]}) == {"replies": [{"publish": {}}]}
+    body = {"commands": [{"info": {}, **_publish("news")}]}
+    assert _batch(stage, body, padding) == {"replies": [{"publish": {}}]}
     assert [call[0] for call in stage.node.calls] == ["publish"]
 
 
-def test_a_mistake_in_any_command_refuses_the_batch_before_it_starts() -> None:
+def test_a_mistake_in_any_command_refuses_the_batch_before_it_starts(padding: bytes) -> None:
     bad_commands: tuple[Any, ...] = (5, [], {"publish": {"channel": 5}}, {"publish": 1}, {"info": [], **_publish("x")})
     for bad in bad_commands:
         stage = Stage()
-        response = stage.send("/api/batch", json.dumps({"commands": [_publish("news"), bad]}).encode())
+        response = stage.send("/api/batch", json.dumps({"commands": [_publish("news"), bad]}).encode() + padding)
         assert response.status == 400
         assert stage.node.calls == []
 

@@ -48,7 +48,8 @@ async def encode_replies(replies: list[Reply]) -> bytes:
     """Returns the response message of a batch."""
     response = schema.BatchResponse()
     time_slice = TimeSlice()
-    for method, outcome in replies:
+    for each in replies:
+        method, outcome = each.method, each.outcome
         reply = response.replies.add()
         if not isinstance(outcome, ApiError):
             outcome = await _write_result(method, getattr(reply, method), outcome)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import NamedTuple
 
 from ...model import ClientError
 from ...model.errors import forget_traceback
@@ -13,33 +12,13 @@ from ..errors import INTERNAL, ApiError, api_error
 from ..requests import Request
 from ..results import BroadcastResult, Result
 from ..time_slice import TimeSlice
+from .commands import Command, Reply
 from .concurrency import run_together
 from .failures import log_failure
 from .table import METHODS
 
 MAX_BATCH_COMMANDS = 100_000
 """Bindings refuse a batch of more commands."""
-
-
-class Command(NamedTuple):
-    """One command of a batch.
-
-    Attributes:
-        method: name in METHODS; empty when there is none to call.
-        request: of the method's type.
-        error: why the command cannot be called.
-    """
-
-    method: str
-    request: Request | None = None
-    error: ApiError | None = None
-
-
-class Reply(NamedTuple):
-    """What became of a command: the result goes under the method's name, an error under `error`."""
-
-    method: str
-    outcome: Result | ApiError
 
 
 class Methods:
