@@ -86,7 +86,7 @@ class Server:
         self.wait_end()
 
     def wait_end(self) -> None:
-        assert self.process.wait(10) == 0
+        assert self.process.wait(SECONDS) == 0
         assert "Traceback" not in self.log_path.read_text()
 
 

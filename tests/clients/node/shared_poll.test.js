@@ -163,7 +163,7 @@ for (const protocol of protocols) {
       const channel = stage.channel('versioned');
       const key = `${channel}/a`;
       backend.set(key, { data: 1, version: 1 });
-      const { subscription, events, update, asked } = await polled(stage, channel, { seconds: 1 });
+      const { subscription, events, update, asked } = await polled(stage, channel, { seconds: 2 });
       subscription.track([key]);
       await update();
       while (asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -50,7 +50,7 @@ def on_server(
                     body = request if isinstance(request, bytes) else request.SerializeToString()
                     unary = channel.unary_unary(f"/{SERVICE}/{name}")
                     try:
-                        answer = await unary(body, metadata=tuple((metadata or {}).items()), timeout=10)
+                        answer = await unary(body, metadata=tuple((metadata or {}).items()), timeout=20)
                     except grpc.aio.AioRpcError as error:
                         return error.code().name, error.details()
                     response = getattr(pb, f"{name}Response", pb.PublishResponse)
@@ -290,7 +290,7 @@ def certificate(name: str, issuer: tuple[Any, Any] | None = None) -> tuple[bytes
 async def status_over_tls(port: int, credentials: grpc.ChannelCredentials) -> str:
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
         try:
-            await channel.unary_unary(f"/{SERVICE}/Info")(b"", timeout=5)
+            await channel.unary_unary(f"/{SERVICE}/Info")(b"", timeout=20)
         except grpc.aio.AioRpcError as error:
             return error.code().name
         return "OK"

@@ -171,7 +171,7 @@ async def asking() -> AsyncIterator[GrpcBackend]:
 
 def play(scene: Callable[[GrpcBackend], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(30), asking() as backend:
+        async with asyncio.timeout(60), asking() as backend:
             await scene(backend)
 
     asyncio.run(run())
@@ -361,7 +361,7 @@ def test_a_slow_backend_makes_its_own_callers_wait_and_nobody_else() -> None:
 
 def test_a_backend_that_comes_back_is_asked_again() -> None:
     async def run() -> None:
-        async with asyncio.timeout(30), asking() as backend:
+        async with asyncio.timeout(60), asking() as backend:
             port = free_port()
             hook = backend.hook(RPC, endpoint=f"127.0.0.1:{port}")
             with pytest.raises(HookError):

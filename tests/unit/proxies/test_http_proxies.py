@@ -45,7 +45,7 @@ RPC_EVENT = RpcEvent(caller=ANN, method="sum", data=b"[1,2]")
 
 def play(scene: Callable[[Asking], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(30), asking() as context:
+        async with asyncio.timeout(60), asking() as context:
             await scene(context)
             # Whatever happened, nothing is on its way any more.
             assert not any(context.counters.proxy_inflight.values())

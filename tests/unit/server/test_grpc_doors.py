@@ -52,7 +52,7 @@ def test_uni_grpc_speaks_tls_only_where_it_has_a_certificate() -> None:
 
     async def first_push(channel: grpc.aio.Channel) -> Push:
         async with channel:
-            return Push.FromString(await asyncio.wait_for(channel.unary_stream(METHOD)(b"").read(), 10))
+            return Push.FromString(await asyncio.wait_for(channel.unary_stream(METHOD)(b"").read(), 20))
 
     async def scene() -> None:
         (door,) = build_grpc_doors(config, share(config, build_node(config)))

@@ -55,7 +55,7 @@ def hooks_of(folder: Path, config: dict[str, Any], previous: ProxyTable | None =
 
 def inside(scene: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await scene()
 
     asyncio.run(bounded())

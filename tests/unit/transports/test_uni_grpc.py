@@ -123,7 +123,7 @@ def test_a_peer_that_reads_nothing_is_ended() -> None:
             stream = consume(request("news"))
             await stream.read()
             data = b'"' + b"x" * 60_000 + b'"'
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while node.num_clients:
                     await node.publish("news", data, PublishOptions())
                     await asyncio.sleep(0)
@@ -152,6 +152,6 @@ def test_a_call_ends_although_its_peer_reads_nothing(monkeypatch: pytest.MonkeyP
         else:
             stream.abort()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(call, 5)
+            await asyncio.wait_for(call, 20)
 
     asyncio.run(scene())

@@ -68,7 +68,7 @@ describe('where WebSockets do not get through', () => {
     test(`handshakes that something in between does ${upgrades} lead to http_stream`, async (t) => {
       const cable = await Cable.lay(server.port, upgrades);
       t.after(() => cable.remove());
-      const options = { ...emulation(cable.port), timeout: 1000 };
+      const options = { ...emulation(cable.port), timeout: 3000 };
       const client = await connected(t, 'json', ladder(cable.port), options);
       assert.equal(client.told.transport, 'http_stream');
       await works(t, client, 'json');
