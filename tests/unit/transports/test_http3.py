@@ -248,6 +248,7 @@ def test_datagrams_that_are_no_quic_are_dropped_and_half_handshakes_end() -> Non
             await until(lambda: listener.connections)
             await until(lambda: not listener.connections)
             assert not listener._by_id and listener.handshakes == 0
+            listener.limits = QuicLimits()
             async with quic_client(listener.port) as client:
                 assert (await client.request("GET", "/page")).status == 200
             transport.close()
