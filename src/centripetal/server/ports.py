@@ -11,17 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ..config import Config
-from ..transports.acceptor import bind
 from ..transports.addresses import split_address
-from ..transports.datagrams import bind_datagrams
+from ..transports.binding import bind
 
 Place = tuple[str, int]
 """Address (empty for all) and port."""
 
 Sockets = dict[Place, list[socket.socket]]
 """Listening sockets by where they listen."""
-
-_BIND = {socket.SOCK_STREAM: bind, socket.SOCK_DGRAM: bind_datagrams}
 
 MAX_SOCKETS = 4096
 """More than 256 workers need for four ports and two families of addresses, and to reach each other."""
@@ -55,7 +52,7 @@ def check_free(places: Iterable[Place], kind: socket.SocketKind = socket.SOCK_ST
         OSError: it has.
     """
     for address, port in places:
-        for sock in _BIND[kind](address, port):
+        for sock in bind(address, port, kind=kind):
             sock.close()
 
 
@@ -162,7 +159,7 @@ def _missing(place: Place, count: int, had: list[socket.socket], kind: socket.So
         for _ in range(count):
             if had + new and min(map(len, _by_family(had + new).values())) >= count:
                 break
-            new += _BIND[kind](address, port, reuse_port=True)
+            new += bind(address, port, kind=kind, reuse_port=True)
     except BaseException:
         for sock in new:
             sock.close()

@@ -1,4 +1,4 @@
-"""Listening sockets, and how connections are taken from them.
+"""How connections are taken from listening sockets.
 
 Thousands that come at once must not be accepted in one turn of the loop, least of all over TLS, where a handshake costs a
 hundred times what a connection costs. So they are accepted as the gate allows; the others wait in the kernel's queue.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _socket
 import asyncio
-import errno
 import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -29,56 +28,6 @@ PAUSE_SECONDS = 1.0
 """After a failure to accept, most likely for want of open files."""
 
 _log = structlog.get_logger("centripetal.transports")
-
-
-def bind(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Returns sockets bound to an address, one for each family that it has.
-
-    Args:
-        host: address or name; empty or None for all interfaces.
-        port: TCP port, 0 for a free one.
-        reuse_port: let other processes bind it, too (SO_REUSEPORT).
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    sockets: list[socket.socket] = []
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            try:
-                sock = socket.socket(family, kind, protocol)
-            except OSError:
-                continue  # a family that this machine does not have
-            sockets.append(sock)
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if reuse_port:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if port == 0 and len(sockets) > 1:
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            _bind(sock, address, several=len(found) > 1)
-            if sock.fileno() < 0:
-                sockets.pop()
-    except BaseException:
-        for sock in sockets:
-            sock.close()
-        raise
-    if not sockets:
-        raise OSError(f"there is no address to listen on for {host!r}")
-    return sockets
-
-
-def _bind(sock: socket.socket, address: Any, *, several: bool) -> None:
-    try:
-        sock.bind(address)
-    except OSError as error:
-        if several and error.errno == errno.EADDRNOTAVAIL:  # IPv6 may be switched off
-            sock.close()
-            return
-        raise OSError(error.errno, f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from None
 
 
 class AcceptedSocket(socket.socket):

@@ -1,61 +1,12 @@
-"""UDP sockets: bound, read by the event loop, and written to for longer than they are read."""
+"""UDP sockets: read by the event loop, and written to for longer than they are read."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Iterable
 from typing import Any
-
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-
-
-def bind_datagrams(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Returns UDP sockets bound to an address, one for each family that it has.
-
-    Args:
-        host: address or name; empty or None for all interfaces.
-        port: UDP port, 0 for a free one.
-        reuse_port: let other sockets be bound to it, too (SO_REUSEPORT); the kernel gives all datagrams of one address to the same.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    sockets: list[socket.socket] = []
-    address: Any
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            try:
-                sock = socket.socket(family, kind, protocol)
-            except OSError:
-                continue  # a family that this machine does not have
-            sockets.append(sock)
-            sock.setblocking(False)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if reuse_port:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            if port == 0 and len(sockets) > 1:
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            try:
-                sock.bind(address)
-            except OSError as error:
-                if len(found) == 1 or error.errno != errno.EADDRNOTAVAIL:  # IPv6 may be switched off
-                    raise OSError(
-                        error.errno, f"cannot listen on {address[0]} port {address[1]} (UDP): {error.strerror or error}"
-                    ) from None
-                sockets.pop().close()
-    except BaseException:
-        for sock in sockets:
-            sock.close()
-        raise
-    if not sockets:
-        raise OSError(f"there is no address to listen on for {host!r}")
-    return sockets
 
 
 class DatagramPort:

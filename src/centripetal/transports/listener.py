@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .acceptor import Acceptor, bind
+from .acceptor import Acceptor
+from .binding import bind
 from .deadlines import Deadlines
 from .endpoints import Routes
 from .fallback import AsgiApp, Fallback

@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from ..model.certificates import Certificates
-from .datagrams import DatagramPort, bind_datagrams
+from .binding import bind
+from .datagrams import DatagramPort
 from .deadlines import Deadlines
 from .http3 import Http3Connection
 from .listener import Listener
@@ -129,7 +130,7 @@ class QuicListener(asyncio.DatagramProtocol):
         self.loop = asyncio.get_running_loop()
         for name in ("quic", "http3"):  # what peers do, at the rate they do it, with words of theirs
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        await self._port.open(self, sockets or bind_datagrams(host, port))
+        await self._port.open(self, sockets or bind(host, port, kind=socket.SOCK_DGRAM))
         self._relay.start(self.take_passed_on)
 
     @property

@@ -9,8 +9,7 @@ import pytest
 
 from centripetal.config import load
 from centripetal.server.ports import Place, Ports, check_free, places_of
-from centripetal.transports.acceptor import bind
-from centripetal.transports.datagrams import bind_datagrams
+from centripetal.transports.binding import bind
 
 
 @pytest.fixture
@@ -57,9 +56,9 @@ def test_every_inherited_socket_has_a_worker(place: Place, had: int, count: int)
 
 @pytest.mark.parametrize(("had", "count"), [(0, 2), (1, 3), (3, 2), (5, 1)])
 def test_a_udp_socket_has_one_worker(had: int, count: int) -> None:
-    (holder,) = bind_datagrams("127.0.0.1", 0, reuse_port=had > 0)
+    (holder,) = bind("127.0.0.1", 0, kind=socket.SOCK_DGRAM, reuse_port=had > 0)
     place = "127.0.0.1", holder.getsockname()[1]
-    inherited = [sock for _ in range(had) for sock in bind_datagrams(*place, reuse_port=True)]
+    inherited = [sock for _ in range(had) for sock in bind(*place, kind=socket.SOCK_DGRAM, reuse_port=True)]
     if not had:
         with pytest.raises(OSError, match="cannot listen"):
             Ports([place], count, kind=socket.SOCK_DGRAM)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from centripetal.transports.acceptor import Acceptor, bind
+from centripetal.transports.acceptor import Acceptor
+from centripetal.transports.binding import bind
 
 
 class ByHand:

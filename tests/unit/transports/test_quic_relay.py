@@ -13,7 +13,7 @@ from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from quic import make_certificate, quic_client, run, until
 
 from centripetal.model.certificates import Certificates
-from centripetal.transports.datagrams import bind_datagrams
+from centripetal.transports.binding import bind
 from centripetal.transports.endpoints import Routes
 from centripetal.transports.listener import Listener
 from centripetal.transports.quic_identity import CONNECTION_ID_BYTES, QuicIdentity
@@ -43,7 +43,7 @@ def test_a_successor_passes_on_and_tells_who_is_lost(pair: Pair) -> None:
     async def scene() -> None:
         front = Listener(Routes())
         await front.start("127.0.0.1", 0)
-        (sock,) = bind_datagrams("127.0.0.1", 0)
+        (sock,) = bind("127.0.0.1", 0, kind=socket.SOCK_DGRAM)
         again = sock.dup()
         first, second = QuicIdentity(secret=SECRET), QuicIdentity(secret=SECRET)
         old = QuicListener(front, lambda: CERTIFICATES, identity=first, relay=Relay(inbox))
@@ -79,7 +79,7 @@ def test_addresses_are_proved_to_any_process_at_the_port() -> None:
     async def scene() -> None:
         front = Listener(Routes())
         await front.start("127.0.0.1", 0)
-        (sock,) = bind_datagrams("127.0.0.1", 0)
+        (sock,) = bind("127.0.0.1", 0, kind=socket.SOCK_DGRAM)
         again = sock.dup()
         limits = QuicLimits(handshakes_trusted=0)
         asks = QuicListener(front, lambda: CERTIFICATES, limits=limits, identity=QuicIdentity(secret=SECRET))
