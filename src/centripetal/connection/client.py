@@ -333,7 +333,7 @@ class Client(Outbox):
         """Leaves the node and all channels."""
         connected = self.state in (ACCEPTED, CONNECTED)
         self.state = CLOSED
-        self.pending = []
+        self.pending = None
         self.write = _discard
         self._queue = None
         self.node.ticker.cancel(self)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .channel import Channel, Group
-from .outbox import Flusher, Outbox
+from .outbox import Flusher, Outbox, put_each
 from .prepared import Encode, Prepared
 
 MEMBERS_A_SLICE = 10_000
@@ -121,22 +121,14 @@ class Hub:
                     undeliverable.extend(group)
                     continue
                 self._count(group.encoding, len(frame), len(group.members))
-                for outbox in group.members:
-                    pending = outbox.pending
-                    if not pending:
-                        mark(outbox)
-                    pending.append(frame)
+                put_each(group.members, frame, mark)
             if group.fresh:
                 frame = prepared.for_fresh(group)
                 if frame is None:
                     undeliverable.extend(group.fresh)
                     continue
                 self._count(group.encoding, len(frame), len(group.fresh))
-                for outbox in group.fresh:
-                    pending = outbox.pending
-                    if not pending:
-                        mark(outbox)
-                    pending.append(frame)
+                put_each(group.fresh, frame, mark)
                 if not keyed:
                     group.settle()
         flusher.wake()
@@ -222,16 +214,13 @@ class Hub:
             if group.lost:
                 return
             mark = self._flusher.bulk.append
-            for outbox in snapshot[start : start + MEMBERS_A_SLICE]:
-                if members.get(outbox, sequence) >= sequence:
-                    continue  # left meanwhile, or came after this publication
-                if frame is None:
+            # Neither those who left meanwhile nor those who came after this publication:
+            part = [outbox for outbox in snapshot[start : start + MEMBERS_A_SLICE] if members.get(outbox, sequence) < sequence]
+            if frame is None:
+                for outbox in part:
                     self._cannot_encode(outbox)
-                    continue
-                pending = outbox.pending
-                if not pending:
-                    mark(outbox)
-                pending.append(frame)
+            else:
+                put_each(part, frame, mark)
             self._flusher.wake()
             yield
 
@@ -258,12 +247,9 @@ class Hub:
         mark = (self._flusher.prompt if channel.num_live <= FEW else self._flusher.bulk).append
         for encoding, members in list(channel.watchers.items()):
             frame = encode(encoding)
-            for outbox in list(members):
-                if frame is None:
+            if frame is None:
+                for outbox in list(members):
                     self._cannot_encode(outbox)
-                    continue
-                pending = outbox.pending
-                if not pending:
-                    mark(outbox)
-                pending.append(frame)
+            else:
+                put_each(members, frame, mark)
         self._flusher.wake()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .hub import FEW, MEMBERS_A_SLICE
-from .outbox import Flusher, Outbox
+from .outbox import Flusher, Outbox, put_each
 from .prepared import Encode, Prepared
 
 
@@ -231,20 +231,14 @@ class KeyedDelivery:
             self._count(group.encoding, len(frame), len(snapshot))
         for start in range(0, len(snapshot), MEMBERS_A_SLICE):
             mark = (self._flusher.prompt if len(snapshot) <= FEW else self._flusher.bulk).append
-            refused: list[Outbox] = []
-            for outbox in snapshot[start : start + MEMBERS_A_SLICE]:
-                if outbox not in members:
-                    continue  # left meanwhile
-                if frame is None:
-                    refused.append(outbox)
-                    continue
+            part = [outbox for outbox in snapshot[start : start + MEMBERS_A_SLICE] if outbox in members]  # who is still there
+            if frame is None:
+                for outbox in part:
+                    self._cannot_encode(outbox)
+            else:
                 if settle is not None:
-                    del members[outbox]
-                    settle[outbox] = None
-                pending = outbox.pending
-                if not pending:
-                    mark(outbox)
-                pending.append(frame)
-            for outbox in refused:
-                self._cannot_encode(outbox)
+                    for outbox in part:
+                        del members[outbox]
+                        settle[outbox] = None
+                put_each(part, frame, mark)
             yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 OUTBOXES_A_SLICE = 400
 """So many connections are written in one go: about two milliseconds."""
@@ -16,14 +16,16 @@ class Outbox:
     """The outgoing end of one connection.
 
     Attributes:
-        pending: frames of this turn, in order. An outbox with pending frames is on the flusher's list, once.
+        pending: what is to be written in this turn: None, one frame, or several in order. Most often it is one, which so needs
+            no list, nor the memory to be touched where one lies. An outbox with something pending is on the flusher's
+            list, once.
         write: writes bytes to the connection; its owner replaces it while the connection does not keep up.
     """
 
     __slots__ = ("pending", "write")
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
-        self.pending: list[bytes] = []
+        self.pending: bytes | list[bytes] | None = None
         self.write = write
 
 
@@ -50,12 +52,16 @@ class Flusher:
     def put(self, outbox: Outbox, frame: bytes) -> None:
         """Appends a frame to an outbox."""
         pending = outbox.pending
-        if not pending:
+        if pending is None:
+            outbox.pending = frame
             self.prompt.append(outbox)
             if not self._scheduled:
                 self._scheduled = True
                 self.schedule(self.flush)
-        pending.append(frame)
+        elif isinstance(pending, list):
+            pending.append(frame)
+        else:
+            outbox.pending = [pending, frame]
 
     def wake(self) -> None:
         """Has flush() called at the end of the turn; for those who append to the lists themselves."""
@@ -87,10 +93,29 @@ class Flusher:
     def flush_one(self, outbox: Outbox) -> None:
         """Writes an outbox now, before its connection is closed. It stays on the list, with nothing pending."""
         pending = outbox.pending
-        if pending:
-            outbox.pending = []
+        if pending is not None:
+            outbox.pending = None
             with contextlib.suppress(RuntimeError):  # as in write_all()
-                write_chunks(outbox, pending)
+                write_pending(outbox, pending)
+
+
+def put_each(outboxes: Iterable[Outbox], frame: bytes, mark: Callable[[Outbox], object]) -> None:
+    """Appends a frame to many outboxes.
+
+    Args:
+        outboxes: to put it into.
+        frame: the same for all.
+        mark: appends an outbox to one of the flusher's lists; the flusher has to be woken afterwards.
+    """
+    for outbox in outboxes:
+        pending = outbox.pending
+        if pending is None:
+            outbox.pending = frame
+            mark(outbox)
+        elif isinstance(pending, list):
+            pending.append(frame)
+        else:
+            outbox.pending = [pending, frame]
 
 
 def write_all(outboxes: list[Outbox]) -> None:
@@ -101,20 +126,22 @@ def write_all(outboxes: list[Outbox]) -> None:
     """
     for outbox in outboxes:
         pending = outbox.pending
-        outbox.pending = []
+        outbox.pending = None
         try:
-            if len(pending) == 1:
-                outbox.write(pending[0])
-            elif len(pending) <= FRAMES_A_WRITE:
-                if pending:
-                    outbox.write(b"".join(pending))
-            else:
-                write_chunks(outbox, pending)
+            if isinstance(pending, bytes):
+                outbox.write(pending)
+            elif pending is not None:
+                write_pending(outbox, pending)
         except RuntimeError:
             continue
 
 
-def write_chunks(outbox: Outbox, pending: list[bytes]) -> None:
-    """Writes many frames as several joined writes."""
-    for start in range(0, len(pending), FRAMES_A_WRITE):
-        outbox.write(b"".join(pending[start : start + FRAMES_A_WRITE]))
+def write_pending(outbox: Outbox, pending: bytes | list[bytes]) -> None:
+    """Writes what was pending in an outbox, joined; many frames as several joined writes."""
+    if isinstance(pending, bytes):
+        outbox.write(pending)
+    elif len(pending) <= FRAMES_A_WRITE:
+        outbox.write(b"".join(pending))
+    else:
+        for start in range(0, len(pending), FRAMES_A_WRITE):
+            outbox.write(b"".join(pending[start : start + FRAMES_A_WRITE]))

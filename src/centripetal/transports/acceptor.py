@@ -9,8 +9,7 @@ from __future__ import annotations
 import _socket
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -30,26 +29,17 @@ PAUSE_SECONDS = 1.0
 _log = structlog.get_logger("centripetal.transports")
 
 
-class AcceptedSocket(socket.socket):
-    """A connection's socket whose family and type are numbers: to make them members of enumerations, each time that one
-    of them is asked for, would cost as much as all the rest of accepting."""
-
-    __slots__ = ()
-    family = _socket.socket.family  # type: ignore[assignment]
-    type = _socket.socket.type  # type: ignore[assignment]
-
-
 class Acceptor:
     """Accepts connections as a gate allows; implements gate.Newcomer for whoever is next.
 
     Args:
         sock: listens already.
         gate: where newcomers wait.
-        welcome: makes a transport of an accepted socket, which may take as long as a handshake; waits for futures only.
+        welcome: makes a transport of an accepted socket, which does not block, and the address of its peer.
     """
 
     def __init__(
-        self, sock: socket.socket, gate: Gate, welcome: Callable[[socket.socket], Coroutine[Any, Any, Any]]
+        self, sock: socket.socket, gate: Gate, welcome: Callable[[_socket.socket, Any], object]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
@@ -107,7 +97,7 @@ class Acceptor:
     def _accept(self) -> bool:
         """Accepts one connection; returns whether there may be more, and listens for them if not."""
         try:
-            descriptor, _ = self._socket._accept()  # type: ignore[attr-defined]
+            descriptor, peer = self._socket._accept()  # type: ignore[attr-defined]
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             self._listen()
             return False
@@ -116,18 +106,8 @@ class Acceptor:
             self._stop_listening()
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._listen)
             return False
-        connection = AcceptedSocket(*self._kind, descriptor)
+        connection = _socket.socket(*self._kind, descriptor)
         connection.setblocking(False)
-        _shake_hands(self._welcome(connection))
+        self._welcome(connection, peer)
         return True
 
-
-def _shake_hands(handshake: Coroutine[Any, Any, Any], done: asyncio.Future[Any] | None = None) -> None:
-    """Goes on with a handshake until it waits. There is no task for it: in clear text it has nothing more to do then."""
-    try:
-        waits_for = handshake.send(None)
-    except StopIteration:
-        return
-    except OSError:
-        return  # the peer's mistake, or its silence; ssl.SSLError is one, TimeoutError, too
-    waits_for.add_done_callback(partial(_shake_hands, handshake))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 
-class Answering(asyncio.Protocol):
+class Answering:
     """What a connection writes, and whom it belongs to.
 
     Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -107,7 +107,7 @@ class FallbackProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self._gone = True
         self._let_go()
-        transport.set_protocol(self._front)
+        transport.set_protocol(cast("asyncio.Protocol", self._front))
         self._front.take_back(self._later, self.flow.write_paused)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Coroutine, Sequence
+from _socket import socket as Socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from .acceptor import Acceptor
+from .asyncio_transports import carry
 from .binding import bind
 from .deadlines import Deadlines
 from .endpoints import Routes
@@ -21,8 +23,9 @@ from .http import HttpConnection
 from .http2 import Http2Connection
 from .lingering import LingeringConnection
 from .opening import Opening
+from .poller import IS_SUPPORTED, Poller
 from .responses import ResponseWriter
-from .tls import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
+from .tcp import TcpTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Listener:
         self.deadlines: Deadlines
         self._sockets: list[socket.socket] = []
         self._acceptors: list[Acceptor] = []
+        self._poller: Poller | None = None
 
     async def start(
         self,
@@ -112,20 +116,26 @@ class Listener:
         self.gate = gate or Gate(self.loop)
         self.is_tls = tls is not None
         self._sockets = list(sockets or bind(host, port))
+        welcome: Callable[[Socket, Any], object]
+        if tls is None and IS_SUPPORTED:
+            self._poller = Poller(self.loop)
+            welcome = self._welcome
+        else:
+            welcome = partial(self._welcome_by_loop, tls)
         for sock in self._sockets:
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # those that are accepted inherit it
             sock.listen(backlog)
-            self._acceptors.append(Acceptor(sock, self.gate, partial(self._welcome, tls)))
+            self._acceptors.append(Acceptor(sock, self.gate, welcome))
 
-    def _welcome(self, tls: ssl.SSLContext | None, connection: socket.socket) -> Coroutine[Any, Any, Any]:
-        if tls is None:
-            return self.loop.connect_accepted_socket(self.protocol, connection)
-        return self.loop.connect_accepted_socket(
-            self.protocol,
-            connection,
-            ssl=tls,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
-        )
+    def _welcome(self, connection: Socket, peer: Any) -> None:
+        """Carries a connection in clear text."""
+        assert self._poller is not None
+        TcpTransport(self._poller, connection, peer, cast("asyncio.Protocol", self.protocol())).start()
+
+    def _welcome_by_loop(self, tls: ssl.SSLContext | None, connection: Socket, peer: Any) -> None:
+        """Has the event loop carry a connection."""
+        carry(self.loop, connection, self.protocol, tls)
 
     def serve(self, routes: Routes, fallback_app: AsgiApp | None) -> None:
         """Serves by these routes from the next request on; see the class."""
@@ -181,3 +191,5 @@ class Listener:
         for connection in list(self.connections):
             connection.abort()
         self.deadlines.close()
+        if self._poller is not None:
+            self._poller.close()

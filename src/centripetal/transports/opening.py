@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .deadlines import Expiring
 from .http import HttpConnection
@@ -81,7 +81,7 @@ class Opening(asyncio.Protocol):
         transport, data = self._transport, self._data
         assert transport is not None
         self._forget()
-        transport.set_protocol(protocol)
+        transport.set_protocol(cast("asyncio.Protocol", protocol))
         protocol.connection_made(transport)
         if data:
             protocol.data_received(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from ..interfaces.request import HttpRequest, HttpResponse
 from ..interfaces.transport import Encoding
@@ -75,7 +76,7 @@ class UniWebSocketEndpoint(WebSocketEndpoint):
         client = self._new_listener(connection, request)
         connection.client = FirstMessage(connection, client, first)
         connection.take_pong()
-        return connection
+        return cast("asyncio.Protocol", connection)
 
 
 class UniWebSocketConnection(WebSocketConnection):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import cast
 
 from ..interfaces.clock import Clock
 from ..interfaces.request import HttpRequest, HttpResponse
@@ -35,6 +36,7 @@ from .endpoints import AnswerWriter
 from .handshakes import shake_hands
 from .origins import Origins
 from .settings import WebSocketFrameSettings
+from .tcp import write_last
 
 CLOSE_SECONDS = 5.0
 """How long the peer may take for its part of the closing handshake."""
@@ -115,10 +117,10 @@ class WebSocketEndpoint:
         connection = WebSocketConnection(self, transport, encoding, bool(bits), frame_ping_pong)
         writer.accept(transport, request, handshake.subprotocol, handshake.extensions)
         connection.client = self._new_client(connection, request)
-        return connection
+        return cast("asyncio.Protocol", connection)
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection:
     """One WebSocket connection; the Transport of its client.
 
     Args:
@@ -257,6 +259,9 @@ class WebSocketConnection(asyncio.Protocol):
         if self.client is not None:
             self.client.writing_resumed()
 
+    def eof_received(self) -> bool:
+        return False
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _FINISHED
         self._transport = self._parser = self._backlog = None
@@ -341,9 +346,7 @@ class WebSocketConnection(asyncio.Protocol):
         """Does what one event asks for."""
         client = self.client
         if kind == CLOSE:
-            if self._state == _OPEN:
-                self._write_control(control_frame(CLOSE, payload))
-            self._finish()
+            self._finish(last=control_frame(CLOSE, payload) if self._state == _OPEN else b"")
         elif kind == VIOLATION:
             if self._state == _OPEN:
                 self._write_control(control_frame(CLOSE, payload))
@@ -361,10 +364,11 @@ class WebSocketConnection(asyncio.Protocol):
             self.opcode = kind
             client.receive(payload)
 
-    def _finish(self, *, linger: bool = False) -> None:
+    def _finish(self, *, last: bytes = b"", linger: bool = False) -> None:
         """Closes TCP after what is written, within the time of a closing handshake.
 
         Args:
+            last: to be written before.
             linger: the peer may still be sending; closing at once could make it lose our close frame.
         """
         transport = self._transport
@@ -372,7 +376,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._backlog = None
         # Nothing may follow a close frame, so the client has to know before it writes again.
         self._leave_client()
-        if transport is None:
+        if transport is None or (last and write_last(transport, last)):
             return
         self._endpoint.deadlines.watch(self, CLOSE_SECONDS)
         if linger and transport.can_write_eof() and not transport.is_closing():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from centripetal.fanout import outbox as outbox_module
-from centripetal.fanout.outbox import FRAMES_A_WRITE, OUTBOXES_A_SLICE, Flusher, Outbox
+from centripetal.fanout.outbox import FRAMES_A_WRITE, OUTBOXES_A_SLICE, Flusher, Outbox, put_each
 
 
 class Wire:
@@ -30,9 +30,7 @@ class Wire:
 
 def put_bulk(flusher: Flusher, outbox: Outbox, frame: bytes) -> None:
     """As the hub does for a publication to many."""
-    if not outbox.pending:
-        flusher.bulk.append(outbox)
-    outbox.pending.append(frame)
+    put_each([outbox], frame, flusher.bulk.append)
     flusher.wake()
 
 
@@ -44,7 +42,7 @@ def test_frames_of_a_turn_are_one_write() -> None:
     assert wire.log == [] and len(wire.scheduled) == 1
     wire.turn()
     assert wire.log == [("a", b"123")]
-    assert wire.scheduled == [] and outbox.pending == []
+    assert wire.scheduled == [] and outbox.pending is None
 
 
 def test_replies_keep_their_place_among_publications_of_one_connection() -> None:
@@ -135,7 +133,7 @@ def test_flush_one_of_a_broken_transport_is_silent() -> None:
     wire.flusher.put(outbox, b"1")
     wire.flusher.flush_one(outbox)
     wire.turn()
-    assert outbox.pending == []
+    assert outbox.pending is None
 
 
 def test_what_is_put_while_flushing_goes_out_in_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:

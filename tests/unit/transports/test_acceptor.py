@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from centripetal.transports import asyncio_transports
 from centripetal.transports.acceptor import Acceptor
 from centripetal.transports.binding import bind
 
@@ -41,7 +43,8 @@ def test_those_without_a_place_wait_in_the_kernel() -> None:
         gate = ByHand(3)
         accepted: list[socket.socket] = []
 
-        async def welcome(connection: socket.socket) -> None:
+        def welcome(connection: Any, peer: tuple[str, int]) -> None:
+            assert peer == connection.getpeername()
             accepted.append(connection)
 
         acceptor = Acceptor(listening, gate, welcome)  # type: ignore[arg-type]
@@ -63,21 +66,26 @@ def test_those_without_a_place_wait_in_the_kernel() -> None:
 
 
 def test_a_handshake_that_fails_is_the_peers_affair() -> None:
-    async def scene() -> None:
-        (listening,) = bind("127.0.0.1", 0)
-        listening.listen(100)
-        outcomes: list[str] = []
+    ended: list[str] = []
 
-        async def welcome(connection: socket.socket) -> None:
-            outcomes.append("failed")
+    class Loop:
+        """Carries nothing: the peer goes away in the middle of the handshake."""
+
+        async def connect_accepted_socket(self, new_protocol: Any, connection: socket.socket, **tls: Any) -> None:
+            assert tls["ssl_handshake_timeout"] == asyncio_transports.HANDSHAKE_SECONDS
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.set_result, None)
+            await future
+            ended.append("failed")
             connection.close()
             raise ConnectionResetError
 
-        acceptor = Acceptor(listening, ByHand(100), welcome)  # type: ignore[arg-type]
-        for _ in range(3):
-            socket.create_connection(listening.getsockname()).close()
-        await wait_for(lambda: len(outcomes) == 3)
-        acceptor.close()
+    async def scene() -> None:
+        for ours, theirs in (socket.socketpair(), socket.socketpair()):
+            asyncio_transports.carry(Loop(), ours, asyncio.Protocol, ssl.create_default_context())  # type: ignore[arg-type]
+            theirs.close()
+        assert ended == []
+        await wait_for(lambda: len(ended) == 2)
 
     asyncio.run(scene())
 

@@ -13,7 +13,7 @@ from test_http_front_door import application
 
 from centripetal.interfaces.clock import SystemClock
 from centripetal.model.certificates import Certificates
-from centripetal.transports import listener as listener_module
+from centripetal.transports import asyncio_transports
 from centripetal.transports.admission import Admission
 from centripetal.transports.listener import HttpLimits
 from centripetal.transports.origins import Origins
@@ -82,7 +82,7 @@ def test_plain_text_at_a_tls_port(server_tls: ssl.SSLContext) -> None:
 def test_a_handshake_that_does_not_go_on_is_ended(
     server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener_module, "HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr(asyncio_transports, "HANDSHAKE_SECONDS", 0.2)
 
     async def test(house: House) -> None:
         reported: list[Any] = []
@@ -92,7 +92,7 @@ def test_a_handshake_that_does_not_go_on_is_ended(
         for client in silent:
             await client.end()
         assert not house.listener.connections and not reported
-        monkeypatch.setattr(listener_module, "HANDSHAKE_SECONDS", 1.0)
+        monkeypatch.setattr(asyncio_transports, "HANDSHAKE_SECONDS", 1.0)
         whole = await house.connect()
         await asyncio.sleep(1.1)  # longer than the handshake may take
         whole.send(get("/echo"))
