@@ -7,22 +7,20 @@ paused. An idle connection holds no parser, no buffer and no timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from functools import partial
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
 from ..interfaces.request import HttpResponse
-from ..node.eager import run_eagerly
 from .addresses import remote_address
 from .answering import Answering
 from .bodies import BadBody, ChunkedBody, SizedBody
 from .endpoints import HttpEndpoint, OpenResponse, UpgradeEndpoint
 from .fallback import FallbackProtocol
 from .heads import CHUNKED, BadHead, Head, KnownHead
-from .responses import CONTINUE, plain, response_of
+from .outcomes import open_up, outcome_of, response_of
+from .responses import CONTINUE, plain
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -294,33 +292,28 @@ class HttpConnection(Answering):
     # Answering
 
     def _respond(self, head: Head, endpoint: HttpEndpoint, body: bytes) -> None:
-        request = head.request
-        try:
-            outcome = endpoint.respond(request, body)
-            # First what is most frequent: it is quick to tell, other than an instance of an abstract class.
-            if type(outcome) is CoroutineType or not isinstance(outcome, (HttpResponse, OpenResponse)):
-                done, value = run_eagerly(cast("Coroutine[Any, Any, HttpResponse]", outcome))
-                if not done:
-                    self._wait(head, cast("asyncio.Task[HttpResponse]", value))
-                    return
-                response = cast("HttpResponse", value)
-            elif isinstance(outcome, HttpResponse):
-                response = outcome
-            else:
-                assert self._transport is not None
-                self._flush()
-                outcome.begin(self._transport, self._listener.writer)
-                self._give_away(outcome)
-                return
-        except Exception:  # noqa: BLE001  the same
-            _log.exception("http_request_failed", method=request.method)
-            response = plain(500)
-        self._send(head, response)
+        outcome = outcome_of(endpoint, head.request, body)
+        if isinstance(outcome, HttpResponse):
+            self._send(head, outcome)
+        elif isinstance(outcome, asyncio.Future):
+            self._wait(head, outcome)
+        else:
+            self._open_up(head, outcome)
 
-    def _wait(self, head: Head, task: asyncio.Task[HttpResponse]) -> None:
+    def _open_up(self, head: Head, outcome: OpenResponse) -> None:
+        """Gives the connection to an answer that stays open for good, unless it fails to begin."""
+        assert self._transport is not None
+        self._flush()
+        refusal = open_up(outcome, head.request, self._transport, self._listener.writer)
+        if refusal is None:
+            self._give_away(outcome)
+        else:
+            self._send(head, refusal)
+
+    def _wait(self, head: Head, task: asyncio.Future[HttpResponse]) -> None:
         self._busy = True
 
-        def finished(task: asyncio.Task[HttpResponse]) -> None:
+        def finished(task: asyncio.Future[HttpResponse]) -> None:
             self._busy = False
             response = response_of(task)
             if self._transport is not None:

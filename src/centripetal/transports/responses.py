@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
-import structlog
-
 from ..interfaces.request import HttpRequest, HttpResponse
 from ..protocol.websocket import accept
 
@@ -117,14 +115,3 @@ def plain(status: int, headers: Iterable[tuple[str, str]] = ()) -> HttpResponse:
     """Makes a response whose body is the status' name."""
     text = _REASONS.get(status, "Unknown").encode() + b"\n"
     return HttpResponse(status, [("Content-Type", "text/plain; charset=utf-8"), *headers], text)
-
-
-def response_of(task: asyncio.Task[HttpResponse]) -> HttpResponse:
-    """Returns what a finished task answers: 503 if it was cancelled, 500 if it failed."""
-    if task.cancelled():
-        return plain(503)
-    error = task.exception()
-    if error is None:
-        return task.result()
-    structlog.get_logger().error("http_request_failed", exc_info=error)
-    return plain(500)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ..interfaces.request import HttpRequest, HttpResponse
-from ..node.eager import run_eagerly
 from .application import MAX_RUNS, ApplicationRun
 from .endpoints import HttpEndpoint, OpenResponse, UpgradeEndpoint
 from .exchange_writer import EXCHANGE_WRITER
 from .header_sections import body_length
-from .responses import plain, response_of
+from .outcomes import open_up, outcome_of, response_of
+from .responses import plain
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -46,28 +46,21 @@ def respond(exchange: Exchange, request: HttpRequest, endpoint: HttpEndpoint, bo
         endpoint: that answers.
         body: the whole of it.
     """
-    try:
-        outcome = endpoint.respond(request, body)
-        if isinstance(outcome, HttpResponse):
-            response = outcome
-        elif isinstance(outcome, OpenResponse):
-            outcome.begin(exchange, EXCHANGE_WRITER)
+    outcome = outcome_of(endpoint, request, body)
+    if isinstance(outcome, OpenResponse):
+        refusal = open_up(outcome, request, exchange, EXCHANGE_WRITER)
+        if refusal is None:
             exchange.give_away(outcome)
-            return
         else:
-            done, value = run_eagerly(outcome)
-            if not done:
+            exchange.answer(refusal)
+    elif isinstance(outcome, HttpResponse):
+        exchange.answer(outcome)
+    else:
 
-                def answer(task: asyncio.Task[HttpResponse]) -> None:
-                    exchange.answer(response_of(task))
+        def answer(task: asyncio.Future[HttpResponse]) -> None:
+            exchange.answer(response_of(task))
 
-                value.add_done_callback(answer)  # type: ignore[union-attr]
-                return
-            response = value  # type: ignore[assignment]
-    except Exception:  # noqa: BLE001  the same
-        _log.exception("http_request_failed", method=request.method)
-        response = plain(500)
-    exchange.answer(response)
+        outcome.add_done_callback(answer)
 
 
 def _route(exchange: Exchange, listener: Listener, request: HttpRequest) -> None:
