@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 
@@ -19,6 +20,7 @@ from ..engines.local import Host, Link, Muster, Post
 from ..interfaces import SystemClock
 from ..outbound import HttpClient
 from .engine import HostedEngine, memory_engine
+from .event_loop import run_loop
 from .ports import Ports
 from .quic_ports import QuicPorts
 from .takeover import READY_SECONDS, Predecessor, Successor
@@ -58,11 +60,7 @@ def run_engine(
     async def serve() -> int:
         return await EngineProcess(config, supervisor, ports, quic).run(path, predecessor)
 
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(serve())
-    return uvloop.run(serve())
+    return run_loop(serve())
 
 
 class EngineProcess:
@@ -116,6 +114,7 @@ class EngineProcess:
             for part in self._parts:
                 await part.start()
             self._muster.dismissed.set()
+        gc.freeze()
         await self._stop.wait()
         self._close_doors()
         if self._successor is not None:

@@ -30,6 +30,7 @@ from ..proxies.table import ProxyTable
 from .build import build_node, remove_pid_file, share_of_polls, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
+from .event_loop import run_loop
 from .farewell import disconnect_clients, let_callers_go
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
@@ -76,9 +77,14 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
         validate(config)
         refuse_unbuilt(config)
         raise_file_limit()
+        _spare_garbage_collection()
         if number_of_workers(config) == 1:
-            return _run(Server(loaded, reload, extra_routes))
-        return Supervisor(loaded, reload, lambda now, worker: _run(Server(now, reload, extra_routes, worker))).run()
+            return run_loop(Server(loaded, reload, extra_routes).run())
+
+        def run_worker(loaded: LoadedConfig, worker: Worker) -> int:
+            return run_loop(Server(loaded, reload, extra_routes, worker).run())
+
+        return Supervisor(loaded, reload, run_worker).run()
     except (ConfigError, TokenSettingsError) as error:
         logger.critical("config_refused", error=str(error))
         return 1
@@ -87,14 +93,6 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
         return 1
     finally:
         close_log()
-
-
-def _run(server: Server) -> int:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(server.run())
-    return uvloop.run(server.run())
 
 
 class Server:
@@ -190,9 +188,7 @@ class Server:
             path = config.http_server.takeover_socket
             self._successor = Successor(path, self._filenos, engine, self._stop.set, quic=self._quic)
             self._successor.wait()
-        gc.collect()
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, 50, 100)
         await self._stop.wait()
         return await self._shut_down()
 
@@ -339,6 +335,17 @@ class Server:
                 remove_pid_file(self._loaded.config.pid_file)
         logger.info("stopped")
         return 0
+
+
+def _spare_garbage_collection() -> None:
+    """Has garbage collection leave alone what is there for as long as the process.
+
+    It would write to every object that it visits: each process that is forked from this one would get its own copy of most of the
+    memory, and a new worker would spend more time on that than on all the rest before it can serve.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 50, 100)
 
 
 def raise_file_limit() -> None:

@@ -174,6 +174,12 @@ def test_all_workers_are_one_server(server: Running) -> None:
     asyncio.run(scene())
 
 
+def test_workers_share_most_of_their_memory(server: Running) -> None:
+    for name, pid in children(server).items():
+        sizes = dict(re.findall(r"(\w+): +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text()))
+        assert int(sizes["Private_Dirty"]) < 0.6 * int(sizes["Shared_Dirty"]), (name, sizes)
+
+
 def test_commands_over_http_reach_the_worker_that_has_the_stream(server: Running) -> None:
     async def scene() -> None:
         for _ in range(6):
