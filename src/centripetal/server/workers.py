@@ -12,7 +12,8 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
@@ -26,7 +27,7 @@ from .shared_counts import SharedCounts
 from .takeover import Predecessor
 
 YOUNG_SECONDS = 1.0
-"""A process that ends so soon is started anew only after a pause of as long."""
+"""A process that ends so soon after its start is started anew at once, but only once: then such starts are as far apart."""
 
 CERTIFICATES = "certificates"
 """Name of a directory in the server's folder."""
@@ -73,13 +74,29 @@ class Child:
         pid: 0 while it does not run.
         started_at: monotonic seconds.
         starts: how often it was started.
+        young_ends: how often, the last times, it ended soon after its start.
     """
 
     name: str
     run: Callable[[], int]
     pid: int = 0
     started_at: float = 0.0
-    starts: int = field(default=0)
+    starts: int = 0
+    young_ends: int = 0
+
+    def begin(self, now: float) -> None:
+        """Notes a start."""
+        self.started_at = now
+        self.starts += 1
+
+    def end(self, now: float) -> None:
+        """Notes that it has ended, or could not be started."""
+        self.pid = 0
+        self.young_ends = self.young_ends + 1 if now - self.started_at < YOUNG_SECONDS else 0
+
+    def pause(self, now: float) -> float:
+        """Returns the seconds until it may be started: who waits at its sockets waits as long."""
+        return max(self.started_at + YOUNG_SECONDS - now, 0.0) if self.young_ends > 1 else 0.0
 
 
 def number_of_workers(config: Config) -> int:
@@ -177,8 +194,9 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Handles one signal, or the time for a new start."""
-        delays = [self._delay(child) for child in self._all() if not child.pid]
-        info = signal.sigtimedwait(_SIGNALS, min(delays, default=3600.0) if not self._stopping else 0.2)
+        now = time.monotonic()
+        pauses = [child.pause(now) for child in self._all() if not child.pid]
+        info = signal.sigtimedwait(_SIGNALS, min(pauses, default=3600.0) if not self._stopping else 0.2)
         number = info.si_signo if info is not None else 0
         if number in (signal.SIGTERM, signal.SIGINT):
             self._stop()
@@ -193,7 +211,7 @@ class Supervisor:
         if self._stopping:
             return
         for child in self._all():
-            if not child.pid and self._delay(child) <= 0:
+            if not child.pid and child.pause(time.monotonic()) <= 0:
                 self._start(child)
 
     def _read_again(self) -> None:
@@ -207,17 +225,23 @@ class Supervisor:
     def _all(self) -> list[Child]:
         return [self._engine, *self._workers]
 
-    def _delay(self, child: Child) -> float:
-        return max(child.started_at + YOUNG_SECONDS - time.monotonic(), 0.0)
-
     def _start(self, child: Child) -> None:
-        child.started_at = time.monotonic()
-        child.starts += 1
+        child.begin(time.monotonic())
         sys.stdout.flush()
         sys.stderr.flush()
-        child.pid = os.fork()
-        if child.pid:
-            return
+        try:
+            child.pid = os.fork()
+        except OSError as error:
+            if child.starts == 1:
+                raise
+            logger.error("process_not_started", process=child.name, error=error.strerror or str(error))
+            child.end(time.monotonic())
+        else:
+            if not child.pid:
+                self._become(child)
+
+    def _become(self, child: Child) -> NoReturn:
+        """Does what a new process is for, and ends it."""
         code = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})  # a worker heeds it when it runs
@@ -250,7 +274,7 @@ class Supervisor:
                     self._take_end(child, os.waitstatus_to_exitcode(status))
 
     def _take_end(self, child: Child, code: int) -> None:
-        child.pid = 0
+        child.end(time.monotonic())
         if child in self._workers:
             self._counts.set(self._workers.index(child), 0)
         if self._stopping:
