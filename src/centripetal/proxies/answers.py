@@ -1,17 +1,16 @@
-"""Answers of a backend: how they look on the wire, what is accepted of them, and what they mean.
+"""Answers of a backend: what is accepted of them, and what they mean.
 
-One set of types serves both protocols: JSON is decoded into them, Protobuf messages are read into them. The backend is
-not trusted: whatever is of a wrong type, out of range or not decodable is a HookError.
+The backend is not trusted: whatever is of a wrong type (see results), out of range or not decodable is a HookError.
 """
 
 from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from ..interfaces import HookError, KeyMode, SubscriptionOverrides
 from ..interfaces.hooks import (
@@ -37,8 +36,24 @@ from ..interfaces.map_hooks import MAP_PUBLISH, MAP_REMOVE, MapPublishAnswer, Ma
 from ..interfaces.shared_poll import PolledItem, SharedPollRefreshAnswer
 from ..model import ClientError, Disconnect
 from ..protocol.commands import UINT64_MAX
+from .results import (
+    NO_DATA,
+    CacheEmptyResult,
+    ConnectResult,
+    DisconnectAdvice,
+    Error,
+    MapPublishResult,
+    MapRemoveResult,
+    Override,
+    PublishResult,
+    RefreshResult,
+    Response,
+    RpcResult,
+    SharedPollRefreshResult,
+    SubRefreshResult,
+    SubscribeResult,
+)
 
-NO_DATA = Raw(b"")
 MAX_REASON_BYTES = 123
 """What fits into the close frame of a WebSocket."""
 
@@ -49,163 +64,8 @@ ERROR_CODES = range(100, 5000)
 DISCONNECT_CODES = range(3000, 5000)
 """Codes that clients understand; those of applications are meant to be 400–1999 and 4000–4999."""
 
-R = TypeVar("R")
-Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Uint32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Uint64 = Annotated[int, Meta(ge=0)]
-
-
-class Error(Struct, frozen=True):
-    """The client gets an error reply (wire name `Error`)."""
-
-    code: Uint32 = 0
-    message: str = ""
-    temporary: bool = False
-
-
-class DisconnectAdvice(Struct, frozen=True):
-    """The client is disconnected (wire name `Disconnect`)."""
-
-    code: Uint32 = 0
-    reason: str = ""
-
-
-class Flag(Struct, frozen=True):
-    """A replaced option (wire name `BoolValue`)."""
-
-    value: bool = False
-
-
-class Override(Struct, frozen=True):
-    """Replaced namespace options (wire name `SubscribeOptionOverride`)."""
-
-    presence: Flag | None = None
-    join_leave: Flag | None = None
-    force_recovery: Flag | None = None
-    force_positioning: Flag | None = None
-    force_push_join_leave: Flag | None = None
-
-
-class SubscribeResult(Struct, frozen=True):
-    """Wire names `SubscribeResult` and, with cache_recover, `SubscribeOptions`."""
-
-    expire_at: Int64 = 0
-    info: Raw = NO_DATA
-    b64info: str = ""
-    data: Raw = NO_DATA
-    b64data: str = ""
-    override: Override | None = None
-    cache_recover: bool = False
-
-
-class ConnectResult(Struct, frozen=True):
-    """Wire name `ConnectResult`."""
-
-    user: str = ""
-    expire_at: Int64 = 0
-    info: Raw = NO_DATA
-    b64info: str = ""
-    data: Raw = NO_DATA
-    b64data: str = ""
-    channels: tuple[str, ...] = ()
-    subs: dict[str, SubscribeResult] = {}
-    meta: Raw = NO_DATA
-
-
-class RefreshResult(Struct, frozen=True):
-    """Wire name `RefreshResult`."""
-
-    expired: bool = False
-    expire_at: Int64 = 0
-    info: Raw = NO_DATA
-    b64info: str = ""
-    meta: Raw = NO_DATA
-
-
-class RpcResult(Struct, frozen=True):
-    """Wire name `RPCResult`."""
-
-    data: Raw = NO_DATA
-    b64data: str = ""
-
-
-class PublishResult(Struct, frozen=True):
-    """Wire name `PublishResult`."""
-
-    data: Raw = NO_DATA
-    b64data: str = ""
-    skip_history: bool = False
-    tags: dict[str, str] = {}
-    idempotency_key: str = ""
-    delta: bool = False
-    version: Uint64 = 0
-    version_epoch: str = ""
-
-
 KEY_MODES: dict[str, KeyMode] = {"": "", "if_new": "if_new", "if_exists": "if_exists"}
 """Values of `key_mode`."""
-
-
-class MapPublishResult(Struct, frozen=True):
-    """Wire name `MapPublishResult`; its `score` and `stream_data` mean nothing, as in the API method."""
-
-    key: str = ""
-    data: Raw = NO_DATA
-    b64data: str = ""
-    tags: dict[str, str] = {}
-    key_mode: str = ""
-    idempotency_key: str = ""
-    delta: bool = False
-    version: Uint64 = 0
-    version_epoch: str = ""
-
-
-class MapRemoveResult(Struct, frozen=True):
-    """Wire name `MapRemoveResult`."""
-
-    key: str = ""
-    tags: dict[str, str] = {}
-    idempotency_key: str = ""
-
-
-class SubRefreshResult(Struct, frozen=True):
-    """Wire name `SubRefreshResult`."""
-
-    expired: bool = False
-    expire_at: Int64 = 0
-    info: Raw = NO_DATA
-    b64info: str = ""
-
-
-class CacheEmptyResult(Struct, frozen=True):
-    """Wire name `NotifyCacheEmptyResult`."""
-
-    populated: bool = False
-
-
-class SharedPollItem(Struct, frozen=True):
-    """Wire name `SharedPollRefreshResultItem`."""
-
-    key: str = ""
-    data: Raw = NO_DATA
-    version: Uint64 = 0
-    removed: bool = False
-    prev_data: Raw = NO_DATA
-
-
-class SharedPollRefreshResult(Struct, frozen=True):
-    """Wire name `SharedPollRefreshResult`."""
-
-    items: tuple[SharedPollItem, ...] = ()
-    epoch: str = ""
-
-
-class Response(Struct, Generic[R], frozen=True):
-    """What a backend answers; a disconnect counts before an error, an error before a result."""
-
-    result: R | None = None
-    error: Error | None = None
-    disconnect: DisconnectAdvice | None = None
 
 
 def payload(raw: Raw, encoded: str) -> bytes:

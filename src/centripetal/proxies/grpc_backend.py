@@ -18,8 +18,9 @@ from ..model.tls import TlsSettings
 from ..outbound.result import Overloaded
 from ..outbound.slots import Slots
 from ..outbound.target import MAX_BODY_BYTES, MAX_CONCURRENT, MAX_WAITING
-from .answers import WIRE, Response, response_type
+from .answers import WIRE, response_type
 from .requests import Forwarder, RequestFields
+from .results import Response
 from .schema import proxy_pb2 as schema
 from .settings import GRPC_SCHEME, GrpcProxySettings, ProxySettings
 

@@ -10,9 +10,10 @@ import grpc
 from ..interfaces import HookError
 from ..interfaces.hooks import SUBSCRIBE_STREAM, StreamPublication, SubscribeAnswer, SubscribeStreamEvent
 from ..outbound.result import Overloaded
-from .answers import Response, response_type, subscribe_answer
+from .answers import response_type, subscribe_answer
 from .grpc_backend import SERVICE, GrpcCaller, failure, parsed, reader
 from .requests import Forwarder, RequestFields
+from .results import Response
 from .schema import proxy_pb2 as schema
 from .settings import ProxySettings
 

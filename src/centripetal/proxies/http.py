@@ -12,8 +12,9 @@ from ..interfaces.hooks import NOTHING_FORWARDED, Event
 from ..outbound import HttpTarget, OutboundError
 from ..protocol.json_nulls import drop_nulls
 from ..protocol.json_text import is_json, is_too_deep, is_utf8, replace_lone_surrogates
-from .answers import DisconnectAdvice, Error, Response, describe_mismatch, response_type
+from .answers import describe_mismatch, response_type
 from .requests import Forwarder, RequestFields
+from .results import DisconnectAdvice, Error, Response
 from .settings import ProxySettings, StatusTransform
 
 OK = 200

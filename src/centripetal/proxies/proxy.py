@@ -9,8 +9,9 @@ from ..interfaces import HookError
 from ..interfaces.hooks import DEFAULT_HOOK, Event
 from ..node.counters import Counters
 from ..node.limited_log import LimitedLogger
-from .answers import Response, answer_of
+from .answers import answer_of
 from .requests import Forwarder
+from .results import Response
 
 
 class Backend(Protocol):
