@@ -182,12 +182,13 @@ def test_maps_leave_nothing() -> None:
             run_eagerly(broker.publish(channel, key, bytes(200), options))
             run_eagerly(broker.publish(channel, key, bytes(200), MapPublishOptions(retention=RECOVERABLE)))
         full = size() - before
-        expected = sum(len(kept.entries) for kept in broker._maps.values())
+        expected = sum(len(kept.entries) for kept in broker.store.maps.values())
         for _ in range(20):
             clock.advance(60.0)
             sweep(broker)
         left = size() - before
-    assert not broker._maps and not len(broker._keys) and not len(broker._wheel) and not len(broker._results)
+    store = broker.store
+    assert not store.maps and not len(store._keys) and not len(store._wheel) and not len(broker._results)
     assert broker.keys_expired == expected
     assert left < 100_000 < full
 
@@ -198,12 +199,12 @@ def test_a_cleared_map_is_freed_bit_by_bit() -> None:
     for number in range(20_000):
         run_eagerly(broker.publish("big", f"key{number}", b"{}", options))
     run_eagerly(broker.clear("big"))
-    assert len(broker._keys) == 20_000
+    assert len(broker.store._keys) == 20_000
     steps = 1
     while broker.sweep(1000):
         steps += 1
     assert steps >= 20
-    assert not broker._discarded and not len(broker._keys)
+    assert not broker.store._discarded and not len(broker.store._keys)
 
 
 def test_renewing_keys_costs_no_place_in_the_wheel() -> None:
@@ -214,7 +215,7 @@ def test_renewing_keys_costs_no_place_in_the_wheel() -> None:
             run_eagerly(broker.publish("busy", f"key{number}", b"{}", options))
         clock.advance(5.0)
         sweep(broker)
-        assert len(broker._keys) == 100
+        assert len(broker.store._keys) == 100
     assert broker.keys_expired == 0
 
 
@@ -225,4 +226,4 @@ def test_maps_that_are_only_read_are_forgotten() -> None:
             run_eagerly(broker.read_state(f"read:{number}:{retention.stream_size}", StateFilter(), retention))
     clock.advance(700.0)
     sweep(broker)
-    assert not broker._maps and not len(broker._wheel)
+    assert not broker.store.maps and not len(broker.store._wheel)

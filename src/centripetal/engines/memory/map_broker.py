@@ -19,16 +19,11 @@ from ...interfaces import (
     StatePage,
 )
 from ...model import Publication, StreamPosition
-from .expiry import ExpiryWheel, Occupancy, Sweeper
+from .expiry import Sweeper
 from .handover import OrderedHandover, refuse_unbound
 from .idempotency import IdempotentResults
 from .map_channel import Entry, MapChannel
-
-_FREED_AT_ONCE = 1000
-"""More changes or keys than this are freed by the sweep, bit by bit."""
-
-_LATEST_REMOVAL_SECONDS = 0.25
-"""Expired keys are looked for in buckets of this width: subscribers wait for the removal."""
+from .map_store import MapStore
 
 _EXPIRY_COST = 10
 """Units of work that the removal of an expired key counts as: it is stored and distributed."""
@@ -39,6 +34,10 @@ class MemoryMapBroker(OrderedHandover):
 
     No coroutine of it ever suspends. A key whose lifetime is over is gone for every reader and writer at that moment,
     and its subscribers are told then or by the next sweep.
+
+    Attributes:
+        store: the maps.
+        keys_expired, sweep_errors: counted since the start.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -46,12 +45,8 @@ class MemoryMapBroker(OrderedHandover):
         super().__init__()
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._maps: dict[str, MapChannel] = {}
-        self._occupancy = Occupancy()
-        self._wheel: ExpiryWheel[MapChannel] = ExpiryWheel()
-        self._keys: ExpiryWheel[Entry] = ExpiryWheel(_LATEST_REMOVAL_SECONDS)
+        self.store = MapStore()
         self._results = IdempotentResults()
-        self._discarded: list[list[Publication] | dict[str, Entry]] = []
         self._sweeper = Sweeper(self.sweep)
         self._on_publication: Callable[..., None] = refuse_unbound
         self._on_state_lost: Callable[..., None] = refuse_unbound
@@ -87,7 +82,7 @@ class MemoryMapBroker(OrderedHandover):
         if retention.stream_size <= 0 and (options.version or options.expected_position is not None):
             raise BrokerError("versions and expected positions need a map with a stream")
         now = self._monotonic()
-        kept = self._open(channel, retention, now)
+        kept = self.store.open(channel, retention, now)
         known = self._known_result(kept, options, now)
         if known is not None:
             return known
@@ -95,7 +90,7 @@ class MemoryMapBroker(OrderedHandover):
         refused = _refusal(kept, entry, options)
         if refused is not None:
             if entry is not None and options.refresh_ttl_on_suppress and refused.reason == "key_exists":
-                self._set_lifetime(entry, now)
+                self.store.set_lifetime(entry, now)
             return refused
         previous = entry.publication if options.use_delta and entry is not None else None
         offset = kept.top + 1 if retention.stream_size > 0 else 0
@@ -106,7 +101,7 @@ class MemoryMapBroker(OrderedHandover):
         entry = kept.put(publication)
         if options.version:
             entry.version, entry.version_epoch = options.version, options.version_epoch
-        self._set_lifetime(entry, now)
+        self.store.set_lifetime(entry, now)
         position = StreamPosition(offset, kept.epoch)
         self._keep_result(kept, options, position, now)
         self._distribute(kept, publication, position, options.use_delta, previous)
@@ -122,10 +117,10 @@ class MemoryMapBroker(OrderedHandover):
         if retention.stream_size <= 0 and expected is not None:
             raise BrokerError("expected positions need a map with a stream")
         now = self._monotonic()
-        if channel not in self._maps:
+        if channel not in self.store.maps:
             reason = "key_not_found" if expected is None else "position_mismatch"
             return MapResult(StreamPosition(), True, reason)
-        kept = self._open(channel, retention, now)
+        kept = self.store.open(channel, retention, now)
         known = self._known_result(kept, options, now)
         if known is not None:
             return known
@@ -141,7 +136,7 @@ class MemoryMapBroker(OrderedHandover):
     async def read_state(self, channel: str, wanted: StateFilter, retention: MapRetention) -> StatePage:
         """Returns a page of the state; makes an epoch where there is none yet."""
         now = self._monotonic()
-        kept = self._open(channel, retention, now)
+        kept = self.store.open(channel, retention, now)
         if wanted.key:
             entry = self._entry(kept, wanted.key, now)
             found = [] if entry is None else [entry.publication]
@@ -159,7 +154,7 @@ class MemoryMapBroker(OrderedHandover):
         self, channel: str, wanted: HistoryFilter, retention: MapRetention
     ) -> tuple[list[Publication], StreamPosition]:
         """Returns changes and the stream's top; makes an epoch where there is none yet."""
-        kept = self._open(channel, retention, self._monotonic())
+        kept = self.store.open(channel, retention, self._monotonic())
         position = StreamPosition(kept.top, kept.epoch)
         if wanted.limit == 0:
             return [], position
@@ -170,19 +165,19 @@ class MemoryMapBroker(OrderedHandover):
 
     async def count_keys(self, channel: str) -> int:
         """Returns how many keys there are; a key that expired less than a moment ago may still count."""
-        kept = self._maps.get(channel)
+        kept = self.store.maps.get(channel)
         return 0 if kept is None else len(kept.entries)
 
     async def clear(self, channel: str) -> None:
         """Drops state and stream, and what is known of idempotency keys; what comes next has another epoch."""
-        kept = self._maps.get(channel)
+        kept = self.store.maps.get(channel)
         if kept is not None:
-            self._forget(kept)
+            self.store.forget(kept)
             self._hand_over(self._on_state_lost, channel)
 
     def expiry_lag_seconds(self) -> float:
         """Returns for how long the oldest key that should be gone has been there."""
-        return self._keys.lag(self._monotonic())
+        return self.store.expiry_lag_seconds(self._monotonic())
 
     def sweep(self, budget: int) -> bool:
         """Removes what has expired, in a bounded step; the timer that start() starts calls it.
@@ -194,104 +189,27 @@ class MemoryMapBroker(OrderedHandover):
             Whether more is left to do.
         """
         now = self._monotonic()
-        self._occupancy.note(len(self._maps))
         try:
             budget = self._sweep_keys(budget, now)
         except Exception:
             self.sweep_errors += 1
             raise
-        budget = self._sweep_maps(budget, now)
-        while self._discarded and budget > 0:
-            budget -= self._free(self._discarded[-1], budget)
+        budget = self.store.sweep(budget, now)
         budget = self._results.sweep(budget, now)
-        if self._occupancy.is_sparse(len(self._maps)):
-            self._maps = dict(self._maps)
         return budget <= 0
 
     def _sweep_keys(self, budget: int, now: float) -> int:
         while budget > 0:
-            entry = self._keys.pop(now)
+            entry = self.store.pop_key(now)
             if entry is None:
                 break
             budget -= 1
-            entry.due = math.inf
             if entry.expires_at <= now:
                 self._expire(entry, now)
                 budget -= _EXPIRY_COST
             else:
-                self._schedule(entry, now)  # it was renewed, which costs nothing until now
+                self.store.schedule(entry, now)  # it was renewed, which costs nothing until now
         return budget
-
-    def _sweep_maps(self, budget: int, now: float) -> int:
-        while budget > 0:
-            kept = self._wheel.pop(now)
-            if kept is None:
-                break
-            budget -= 1
-            kept.due = math.inf
-            if kept.forget_at <= now:
-                if not kept.entries:
-                    self._forget(kept)
-                    continue
-                kept.renew(kept.retention, now)
-            if kept.expires_at <= now:
-                self._clear_stream(kept)
-            self._reschedule(kept, now)
-        return budget
-
-    def _free(self, discarded: list[Publication] | dict[str, Entry], budget: int) -> int:
-        freed = max(min(len(discarded), budget), 1)
-        if isinstance(discarded, list):
-            del discarded[max(len(discarded) - freed, 0) :]
-        else:
-            for _ in range(min(freed, len(discarded))):
-                self._keys.cancel(*_scheduled(discarded.popitem()[1]))
-        if not discarded:
-            self._discarded.pop()
-        return freed
-
-    def _open(self, channel: str, retention: MapRetention, now: float) -> MapChannel:
-        """Returns a map as of now, a new one when there is none, and renews its life."""
-        kept = self._maps.get(channel)
-        if kept is not None and kept.forget_at <= now and not kept.entries:
-            self._forget(kept)
-            kept = None
-        if kept is None:
-            self._maps[channel] = kept = MapChannel(channel, retention)
-        elif kept.expires_at <= now:
-            self._clear_stream(kept)
-        kept.renew(retention, now)
-        self._watch(kept, kept.forget_at, now)
-        return kept
-
-    def _watch(self, kept: MapChannel, deadline: float, now: float) -> None:
-        """Has the sweep look at a map soon after a deadline; a look that is too early costs little."""
-        if kept.due > deadline + (deadline - now) / 8.0 + 1.0:
-            self._reschedule(kept, now)
-
-    def _reschedule(self, kept: MapChannel, now: float) -> None:
-        if kept.due != math.inf:
-            self._wheel.cancel(kept, kept.due)
-        kept.due = self._wheel.schedule(kept, min(kept.expires_at, kept.forget_at), now)
-
-    def _forget(self, kept: MapChannel) -> None:
-        del self._maps[kept.name]
-        if kept.due != math.inf:
-            self._wheel.cancel(kept, kept.due)
-            kept.due = math.inf
-        self._clear_stream(kept)
-        entries, kept.entries = kept.entries, {}
-        if len(entries) > _FREED_AT_ONCE:
-            self._discarded.append(entries)
-        else:
-            for entry in entries.values():
-                self._keys.cancel(*_scheduled(entry))
-
-    def _clear_stream(self, kept: MapChannel) -> None:
-        kept.expires_at = math.inf
-        removed = kept.clear()
-        if len(removed) > _FREED_AT_ONCE:
-            self._discarded.append(removed)
 
     def _entry(self, kept: MapChannel, key: str, now: float) -> Entry | None:
         """Returns a key's entry, removing it if its lifetime is over."""
@@ -300,16 +218,6 @@ class MemoryMapBroker(OrderedHandover):
             self._expire(entry, now)
             return None
         return entry
-
-    def _set_lifetime(self, entry: Entry, now: float) -> None:
-        ttl = entry.channel.retention.key_ttl_seconds
-        entry.expires_at = now + ttl if ttl > 0 else math.inf
-        if entry.due > entry.expires_at + _LATEST_REMOVAL_SECONDS:
-            self._schedule(entry, now)
-
-    def _schedule(self, entry: Entry, now: float) -> None:
-        self._keys.cancel(*_scheduled(entry))
-        entry.due = self._keys.schedule(entry, entry.expires_at, now)
 
     def _expire(self, entry: Entry, now: float) -> None:
         kept = entry.channel
@@ -320,9 +228,7 @@ class MemoryMapBroker(OrderedHandover):
         self._remove(kept, entry, now, None)
 
     def _remove(self, kept: MapChannel, entry: Entry, now: float, tags: dict[str, str] | None) -> StreamPosition:
-        self._keys.cancel(*_scheduled(entry))
-        entry.due = math.inf
-        kept.drop(entry)
+        self.store.drop(entry)
         offset = kept.top + 1 if kept.retention.stream_size > 0 else 0
         if tags is None:
             tags = entry.publication.tags
@@ -341,7 +247,7 @@ class MemoryMapBroker(OrderedHandover):
         kept.expires_at = now + retention.stream_ttl_seconds if retention.stream_ttl_seconds > 0 else math.inf
         if kept.top == 1:
             kept.renew(retention, now)
-        self._watch(kept, min(kept.expires_at, kept.forget_at), now)
+        self.store.watch(kept, min(kept.expires_at, kept.forget_at), now)
 
     def _distribute(
         self,
@@ -396,10 +302,6 @@ def _stands_at(kept: MapChannel, entry: Entry | None, expected: StreamPosition) 
 def _mismatch(kept: MapChannel, entry: Entry | None) -> MapResult:
     current = None if entry is None else entry.publication
     return MapResult(StreamPosition(kept.top, kept.epoch), True, "position_mismatch", current)
-
-
-def _scheduled(entry: Entry) -> tuple[Entry, float]:
-    return entry, entry.due
 
 
 def _with_epoch(publication: Publication, epoch: str) -> Publication:

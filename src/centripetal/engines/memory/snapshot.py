@@ -117,7 +117,7 @@ class MemoryEngine:
         entries = self.presence._by_deadline
         for held in _portions((entry.channel, entry.client, entry.info, entry.expires_at - now) for entry in entries):
             yield PresenceItems(held)
-        for kept in self.map_broker._maps.values():
+        for kept in self.map_broker.store.maps.values():
             yield MapHead(
                 kept.name, kept.retention, kept.epoch, kept.top, kept.expires_at - now, kept.forget_at - now
             )
@@ -148,7 +148,7 @@ class MemoryEngine:
             case MapHead():
                 self._restore_map(record, now)
             case MapChanges():
-                self.map_broker._maps[record.channel].load(record.publications)
+                self.map_broker.store.maps[record.channel].load(record.publications)
             case MapKeys():
                 self._restore_keys(record, now)
 
@@ -166,16 +166,15 @@ class MemoryEngine:
         kept.epoch, kept.top = head.epoch, head.top
         kept.expires_at = now + head.expires_in_seconds
         kept.forget_at = now + head.forget_in_seconds
-        self.map_broker._maps[head.channel] = kept
-        self.map_broker._reschedule(kept, now)
+        self.map_broker.store.restore(kept, now)
 
     def _restore_keys(self, record: MapKeys, now: float) -> None:
-        kept = self.map_broker._maps[record.channel]
+        kept = self.map_broker.store.maps[record.channel]
         for publication, seconds, version, version_epoch in record.keys:
             entry = kept.put(publication)
             entry.version, entry.version_epoch = version, version_epoch
             entry.expires_at = now + seconds
-            self.map_broker._schedule(entry, now)
+            self.map_broker.store.schedule(entry, now)
 
 
 def in_batches(records: Iterable[Record]) -> Iterator[list[Record]]:
