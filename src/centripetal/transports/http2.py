@@ -1,21 +1,18 @@
 """HTTP/2 at the front door (RFC 9113): one connection, and an Exchange for each stream.
 
-The library h2 keeps the state of the protocol; frames of bodies, of which a fan-out makes many, are written here. A connection
-is bounded in streams, header bytes, windows, resets and frames that ask for nothing; what waits for its peer waits in the
-exchanges, whose owners bound it.
+The library h2 keeps the state of the protocol (`http2_protocol.py`); frames of bodies, of which a fan-out makes many, are
+written here. A connection is bounded in streams, header bytes, windows, resets and frames that ask for nothing; what waits
+for its peer waits in the exchanges, whose owners bound it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from h2.config import H2Configuration
-from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -33,7 +30,6 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes, Settings
 
 from .addresses import remote_address
 from .allowance import Allowance
@@ -41,6 +37,7 @@ from .deadlines import Expiring
 from .exchange import Cause, Exchange
 from .header_sections import BadSection, read_section
 from .http2_output import Http2Output
+from .http2_protocol import MAX_STREAMS, Http2Protocol
 from .lingering import LingeringConnection
 
 if TYPE_CHECKING:
@@ -48,62 +45,20 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-MAX_STREAMS = 250
-"""So many requests may be open at once on a connection."""
-
-STREAM_WINDOW_BYTES = 65535
-"""So much of a stream's body may be on its way or unread; with all streams it makes the connection's window."""
-
 RESETS, RESETS_A_SECOND = MAX_STREAMS, 10.0
 """A client may give up so many requests at once, and then so many a second ("rapid reset")."""
 
 IDLE_FRAMES, IDLE_FRAMES_A_SECOND = 1000, 100.0
 """The same for frames that ask for nothing: pings, settings, priorities, empty data, unknown ones."""
 
-MAX_TABLE_BYTES = 4096
-"""Of the table that compresses our heads; the peer may allow more, but it is our memory."""
-
-_MAX_CLOSED_STREAMS = 1024  # remembered, to tell late frames from wrong ones
 _READ_BYTES = 1024  # the library works through what it is given in one go
 _SLICE_SECONDS = 0.005
-
-_GOAWAY = b"\0\0\x08\x07\0\0\0\0\0"  # the frame's header
-_TWO_NUMBERS = struct.Struct(">LL")
 
 _CODES = {
     Cause.DONE: ErrorCodes.NO_ERROR,
     Cause.CANCELLED: ErrorCodes.CANCEL,
     Cause.REFUSED: ErrorCodes.REFUSED_STREAM,
 }
-
-
-class _Protocol(H2Connection):
-    MAX_CLOSED_STREAMS = _MAX_CLOSED_STREAMS
-
-    @property
-    def open_inbound_streams(self) -> int:
-        """Never so many that the library ends the connection: the connection below refuses the stream instead."""
-        return min(super().open_inbound_streams, MAX_STREAMS - 1)
-
-
-def _new_protocol(max_head_bytes: int) -> H2Connection:
-    protocol = _Protocol(
-        H2Configuration(
-            client_side=False, header_encoding=False, validate_outbound_headers=False, normalize_outbound_headers=False
-        )
-    )
-    protocol.local_settings = Settings(
-        client=False,
-        initial_values={
-            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
-            SettingCodes.MAX_HEADER_LIST_SIZE: max_head_bytes,
-            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
-            SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
-        },
-    )
-    protocol.decoder.max_header_list_size = max_head_bytes
-    protocol.max_inbound_frame_size = protocol.local_settings.max_frame_size
-    return protocol
 
 
 class Http2Connection(asyncio.Protocol):
@@ -123,7 +78,7 @@ class Http2Connection(asyncio.Protocol):
         self.deadline = 0.0
         self.bucket: set[Expiring] | None = None
         self._transport: asyncio.Transport | None = None
-        self._protocol = _new_protocol(listener.limits.head_bytes)
+        self._protocol = Http2Protocol(listener.limits.head_bytes)
         self._exchanges: dict[int, Exchange] = {}
         self._output = Http2Output(self._protocol, self._exchanges, listener.loop)
         self._backlog = b""  # received and not looked at
@@ -139,8 +94,7 @@ class Http2Connection(asyncio.Protocol):
         listener = self.listener
         listener.connections.add(self)
         listener.deadlines.watch(self, listener.limits.head_seconds)
-        self._protocol.initiate_connection()
-        self._protocol.increment_flow_control_window((MAX_STREAMS - 1) * STREAM_WINDOW_BYTES)
+        self._protocol.begin()
         self._output.collect()
         self._output.write()
 
@@ -242,8 +196,7 @@ class Http2Connection(asyncio.Protocol):
         self._output.collect()
 
     def _say_goodbye(self, code: ErrorCodes) -> None:
-        # Not by the library's close_connection(), after which it lets no stream be answered.
-        self._output.add(_GOAWAY + _TWO_NUMBERS.pack(self._protocol.highest_inbound_stream_id, code))
+        self._output.add(self._protocol.goodbye(code))
         self._output.write()
 
     # Reading
@@ -366,17 +319,16 @@ class Http2Connection(asyncio.Protocol):
     def _take_settings(self, event: RemoteSettingsChanged) -> None:
         if not self._exchanges and not self._draining:
             self.listener.deadlines.watch(self, self.listener.limits.idle_seconds)
-        encoder = self._protocol.encoder
-        encoder.header_table_size = min(encoder.header_table_size, MAX_TABLE_BYTES)
+        self._protocol.bound_table()
         self._output.unblock_all()
         self._count_idle_frame(event)
 
     def _take_goodbye(self, event: ConnectionTerminated) -> None:
-        """The peer opens no more streams; those that are open go on, for which the library has to be told."""
+        """The peer opens no more streams; those that are open go on."""
         if event.error_code:
             self._end("goaway")
             return
-        self._protocol.state_machine.state = ConnectionState.SERVER_OPEN
+        self._protocol.outlive_goodbye()
         self._draining = True
         if not self._exchanges:
             self.listener.loop.call_soon(self.close_when_done)

@@ -33,7 +33,8 @@ from centripetal.interfaces.clock import SystemClock
 from centripetal.model.certificates import Certificates
 from centripetal.transports.admission import Admission
 from centripetal.transports.exchange import HIGH_WATER_BYTES, Exchange
-from centripetal.transports.http2 import MAX_STREAMS, STREAM_WINDOW_BYTES, Http2Connection
+from centripetal.transports.http2 import Http2Connection
+from centripetal.transports.http2_protocol import MAX_STREAMS, STREAM_WINDOW_BYTES
 from centripetal.transports.listener import HttpLimits
 from centripetal.transports.origins import Origins
 from centripetal.transports.settings import WebSocketSettings
