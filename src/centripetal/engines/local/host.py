@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import structlog
 
+from ...interfaces import BrokerError
 from ...model import ClientInfo, Publication, StreamPosition
+from ...node import control
 from ...node.eager import run_eagerly
 from .link import Link, LinkError, frame
 from .methods import EVENT_ID, EVENT_OF, FAILURE, METHODS, RESULT, Call
@@ -64,6 +66,18 @@ class Host:
         for guest, request, method, arguments in waiting:
             if guest.link.is_open:
                 guest.carry_out(request, method, arguments)
+
+    async def tell_gone(self, nodes: Sequence[str]) -> None:
+        """Tells all nodes that some have no link any more: they did not say goodbye if they were killed.
+
+        Args:
+            nodes: their ids.
+        """
+        try:
+            for node in nodes:
+                await self.targets["controller"].send("", control.encode(control.Gone(sender=node)))
+        except BrokerError as error:
+            _log.warning("departure_not_told", error=str(error))  # the other host is gone, too
 
     def relay(self, targets: Mapping[str, Any]) -> None:
         """Has another host carry out what is asked from now on.
@@ -205,13 +219,18 @@ class Guest:
         self.link.send(frame(request, FAILURE, str(error) if isinstance(error, method.error) else "internal error"))
 
     def _lost(self) -> None:
+        nodes = []
         for target, channel in self._channels:
             interested = self._host.events[target].interested
             interested[channel].discard(self)
-            if not interested[channel]:
+            if not interested[channel]:  # otherwise a node may have another link already
                 del interested[channel]
+                if target == "controller" and channel:
+                    nodes.append(channel)
         self._channels.clear()
         for task in tuple(self._tasks):
             task.cancel()
         self._host.guests.discard(self)
+        if nodes:
+            run_eagerly(self._host.tell_gone(nodes))
         self._left()
