@@ -25,9 +25,6 @@ from .ports import Ports
 from .quic_ports import QuicPorts
 from .takeover import READY_SECONDS, Predecessor, Successor
 
-SOCKET = "engine"
-"""Name of the Unix socket in the server's folder."""
-
 STOP_ENGINE = signal.SIGUSR1
 TAKEN_OVER = signal.SIGUSR2
 """What the engine sends the supervisor when the predecessor's state is there."""

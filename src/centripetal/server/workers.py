@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -19,7 +16,8 @@ import structlog
 
 from ..config import Config, ConfigError, LoadedConfig
 from .build import remove_pid_file, write_pid_file
-from .engine_process import GRACE_SECONDS, SOCKET, STOP_ENGINE, TAKEN_OVER, run_engine
+from .engine_process import GRACE_SECONDS, STOP_ENGINE, TAKEN_OVER, run_engine
+from .folder import Folder, sweep
 from .ports import Ports, Sockets, check_shared, places_of
 from .quic_ports import QuicPorts, quic_place_of
 from .reloading import read_again
@@ -28,9 +26,6 @@ from .takeover import Predecessor
 
 YOUNG_SECONDS = 1.0
 """A process that ends so soon after its start is started anew at once, but only once: then such starts are as far apart."""
-
-CERTIFICATES = "certificates"
-"""Name of a directory in the server's folder."""
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, TAKEN_OVER}
 
@@ -125,10 +120,8 @@ class Supervisor:
         self._reload = reload
         self._run_worker = run_worker
         count = number_of_workers(loaded.config)
-        self._folder = tempfile.mkdtemp(prefix="centripetal-")
-        self._path = os.path.join(self._folder, SOCKET)
-        self._certificates = os.path.join(self._folder, CERTIFICATES)
-        os.mkdir(self._certificates, mode=0o700)
+        sweep()
+        self._folder = Folder()
         self._counts = SharedCounts(count)
         self._group = str(uuid.uuid4())
         self._pid = os.getpid()
@@ -144,14 +137,15 @@ class Supervisor:
         return Child(f"worker {number}", lambda: self._run_as(number))
 
     def _run_engine(self) -> int:
-        return run_engine(self._loaded.config, self._path, self._pid, self._ports, self._predecessor, self._quic)
+        return run_engine(self._loaded.config, self._folder.socket, self._pid, self._ports, self._predecessor, self._quic)
 
     def _run_as(self, number: int) -> int:
         """Runs a worker; the result is the exit code."""
         if self._predecessor is not None:
             self._predecessor.leave()
         sockets = self._ports.keep_share_of(number)
-        worker = Worker(number, self._group, self._path, self._counts, sockets, self._certificates, self._quic)
+        folder = self._folder
+        worker = Worker(number, self._group, folder.socket, self._counts, sockets, folder.certificates, self._quic)
         return self._run_worker(self._loaded, worker)
 
     def run(self) -> int:
@@ -172,7 +166,7 @@ class Supervisor:
         finally:
             if config.pid_file:
                 remove_pid_file(config.pid_file)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
         return self._failed
 
     def _open_ports(self) -> None:
@@ -258,8 +252,8 @@ class Supervisor:
 
     def _clean_up_after_supervisor(self, child: Child) -> None:
         """Removes the folder, if this process is the last that needs it and the supervisor cannot do it any more."""
-        if os.getppid() != self._pid and (child is self._engine or not _is_served(os.path.join(self._folder, SOCKET))):
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if os.getppid() != self._pid and (child is self._engine or not self._folder.is_served):
+            self._folder.remove()
 
     def _reap(self) -> None:
         while True:
@@ -318,13 +312,3 @@ def _die_with_parent(parent: int, number: int) -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)
         if os.getppid() != parent:  # it went before the kernel knew
             os.kill(os.getpid(), number)
-
-
-def _is_served(path: str) -> bool:
-    """Whether there is a process behind a Unix socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True

@@ -428,6 +428,31 @@ def test_without_supervisor_and_engine_the_workers_clean_up(server: Running, fol
     asyncio.run(scene())
 
 
+def test_what_is_left_when_all_are_killed_at_once_is_removed_by_the_next_server(server: Running, folder: Path) -> None:
+    processes = children(server)
+    for pid in (server.process.pid, *processes.values()):
+        os.kill(pid, signal.SIGSTOP)  # none sees another one's end
+    for pid in (server.process.pid, *processes.values()):
+        os.kill(pid, signal.SIGKILL)
+    server.process.wait()
+    limit = time.monotonic() + START_SECONDS
+    while not all_gone(processes):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    (left,) = folder.iterdir()
+    later = Running(server.path.parent, CONFIG)
+    try:
+        later.wait_for_times('"listening"', 3)
+        (own,) = folder.iterdir()
+        assert own != left
+        later.process.send_signal(signal.SIGTERM)
+        assert later.process.wait(START_SECONDS) == 0
+    finally:
+        later.process.kill()
+        later.process.wait()
+    assert os.listdir(folder) == []
+
+
 def test_a_port_in_use_ends_the_start(tmp_path: Path, folder: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
