@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
 from ..interfaces import HistoryFilter, PresenceStats, PublishOptions, PublishResult, SubscriptionOverrides
 from ..model import ClientInfo, Disconnect, Publication, StreamPosition
@@ -46,8 +46,10 @@ class ApiNode(Protocol):
     def history_meta_ttl_seconds(self, options: ChannelOptions) -> float:
         """Returns how long offset and epoch of such a channel are kept."""
 
-    async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
-        """Publishes."""
+    def begin_publish(
+        self, channel: str, data: bytes, options: PublishOptions
+    ) -> PublishResult | Coroutine[Any, Any, PublishResult]:
+        """Publishes, or returns a coroutine that does."""
 
     async def history(
         self, channel: str, wanted: HistoryFilter, history_meta_ttl_seconds: float = 0.0

@@ -15,6 +15,7 @@ from .errors import HTTP_STATUSES, INTERNAL, ApiError
 from .json_requests import BadBody, decode_batch, decode_request
 from .json_results import NotJson, encode_error, encode_replies, encode_result, encode_short
 from .methods import METHODS, Methods
+from .results import Outcome, is_outcome
 from .settings import HttpApiSettings
 
 logger = structlog.get_logger(__name__)
@@ -74,8 +75,8 @@ class HttpApi:
             return _UNAUTHORIZED
         return None
 
-    def respond(self, request: HttpRequest, body: bytes) -> Coroutine[Any, Any, HttpResponse]:
-        """Returns the coroutine that answers a request that begin() let pass. It suspends only where it has to."""
+    def respond(self, request: HttpRequest, body: bytes) -> HttpResponse | Coroutine[Any, Any, HttpResponse]:
+        """Answers a request that begin() let pass, or returns the coroutine that does where it may have to wait."""
         name = self._method_of_path.get(request.path)
         if name is not None:
             return self._call(name, request, body)
@@ -83,24 +84,34 @@ class HttpApi:
             return self._batch(body)
         return self._legacy(body)
 
-    async def _call(self, name: str, request: HttpRequest, body: bytes) -> HttpResponse:
+    def _call(
+        self, name: str, request: HttpRequest, body: bytes
+    ) -> HttpResponse | Coroutine[Any, Any, HttpResponse]:
         try:
             parameters = decode_request(name, body)
         except BadBody as error:
             return _refused(name, error)
-        outcome = await self._methods.call(name, parameters)
+        outcome = self._methods.begin(name, parameters)
+        if is_outcome(outcome):
+            encoded = encode_short(outcome)
+            if encoded is not None:
+                return _result(encoded)
+        return self._answer(name, request, outcome)
+
+    async def _answer(
+        self, name: str, request: HttpRequest, outcome: Outcome | Coroutine[Any, Any, Outcome]
+    ) -> HttpResponse:
+        if not is_outcome(outcome):
+            outcome = await outcome
         if isinstance(outcome, ApiError):
             if self._transport_errors or request.headers.get("x-centrifugo-error-mode") == TRANSPORT_ERROR_MODE:
                 return HttpResponse(HTTP_STATUSES.get(outcome.code, 500), _JSON, encode_error(outcome))
             return HttpResponse(200, _JSON, b'{"error":%b}' % encode_error(outcome))
-        encoded = encode_short(outcome)
-        if encoded is None:
-            try:
-                encoded = await encode_result(outcome)
-            except NotJson:
-                _log_not_json(name)
-                return _SERVER_ERROR
-        return _EMPTY_RESULT if encoded == b"{}" else HttpResponse(200, _JSON, b'{"result":%b}' % encoded)
+        try:
+            return _result(await encode_result(outcome))
+        except NotJson:
+            _log_not_json(name)
+            return _SERVER_ERROR
 
     async def _batch(self, body: bytes) -> HttpResponse:
         try:
@@ -118,6 +129,10 @@ class HttpApi:
         except NotJson:
             _log_not_json("legacy")
             return _SERVER_ERROR
+
+
+def _result(encoded: bytes) -> HttpResponse:
+    return _EMPTY_RESULT if encoded == b"{}" else HttpResponse(200, _JSON, b'{"result":%b}' % encoded)
 
 
 def _refused(name: str, error: BadBody) -> HttpResponse:

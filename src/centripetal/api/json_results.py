@@ -19,6 +19,7 @@ from .results import (
     ChannelsResult,
     HistoryResult,
     MapReadResult,
+    Outcome,
     PresenceResult,
     PublishResult,
     Result,
@@ -150,9 +151,9 @@ async def _joined(items: Iterable[T], encode: Callable[[T], bytes]) -> bytes:
     return b",".join(parts)
 
 
-def encode_short(result: Result) -> bytes | None:
-    """Returns a result as a JSON object, None if it is one for encode_result()."""
-    if isinstance(result, PublishResult):
+def encode_short(result: Outcome) -> bytes | None:
+    """Returns a result as a JSON object, None if it is one for encode_result(), or an error."""
+    if type(result) is PublishResult:
         return _encode(result) if result.epoch or result.offset else EMPTY_JSON
     return EMPTY_JSON if result is EMPTY else None
 

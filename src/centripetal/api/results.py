@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 
 from ..model import ClientInfo, Publication
 from .errors import ApiError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -84,6 +90,17 @@ class MapStatsResult(Result, frozen=True, gc=False, omit_defaults=True):
     """How many keys a map has."""
 
     num_keys: int = 0
+
+
+Outcome = Result | ApiError
+"""What a method returns, or a coroutine that waits for it."""
+
+_OUTCOMES = frozenset((ApiError, Result, *Result.__subclasses__()))
+
+
+def is_outcome(value: Outcome | Coroutine[Any, Any, Outcome]) -> TypeIs[Outcome]:
+    """Whether a method has returned its outcome already. Quicker than to look at base classes."""
+    return type(value) in _OUTCOMES
 
 
 EMPTY = Result()

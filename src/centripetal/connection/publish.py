@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..interfaces import PublishOptions
+from ..interfaces import PublishResult as Published
 from ..interfaces.hooks import PublishAnswer
 from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
@@ -59,7 +60,7 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
         raise ERROR_BAD_REQUEST
     answer = await decide(client, request, options) if asked else PublishAnswer()
     node = client.node
-    await node.publish(
+    publishing = node.begin_publish(
         channel,
         data if answer.data is None else answer.data,
         PublishOptions(
@@ -74,6 +75,8 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
             use_delta=answer.delta or options.delta_publish,
         ),
     )
+    if not isinstance(publishing, Published):
+        await publishing
     client.reply(command_id, "publish", DONE)
 
 

@@ -1,6 +1,14 @@
 """What plug-ins provide, as small protocols."""
 
-from .broker import Broker, BrokerError, BrokerEvents, HistoryFilter, PublishOptions, PublishResult
+from .broker import (
+    Broker,
+    BrokerError,
+    BrokerEvents,
+    HistoryFilter,
+    ImmediateBroker,
+    PublishOptions,
+    PublishResult,
+)
 from .clock import Clock, SystemClock
 from .controller import ControlEvents, Controller
 from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
@@ -44,6 +52,7 @@ __all__ = [
     "HookError",
     "HookTable",
     "Hooks",
+    "ImmediateBroker",
     "KeyAnswer",
     "KeyDirectory",
     "KeyDirectoryError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -115,6 +115,8 @@ class Node:
         self.tokens = tokens
         self.hooks: Hooks = hooks or HookTable()
         self.broker = broker
+        self._publish_now: Callable[[str, bytes, PublishOptions], PublishResult] | None
+        self._publish_now = getattr(broker, "publish_now", None)
         self.presence_manager = presence
         self.counters = Counters()
         self.client_log = LimitedLogger(structlog.get_logger("centripetal.connection"), self.clock)
@@ -220,6 +222,34 @@ class Node:
         """Returns how long offset and epoch of channels with these options are kept."""
         return options.history_meta_ttl or self.namespaces.settings.history_meta_ttl
 
+    def begin_publish(
+        self, channel: str, data: bytes, options: PublishOptions
+    ) -> PublishResult | Coroutine[Any, Any, PublishResult]:
+        """Publishes to a channel at once if the broker can; for whom a coroutine costs too much.
+
+        Returns:
+            What publish() returns, or, if the broker has to wait, the coroutine that does.
+
+        Raises:
+            BrokerError: as publish().
+        """
+        publish_now = self._publish_now
+        if publish_now is None:
+            return self._publish_later(channel, data, options)
+        counters = self.counters
+        counters.publications_sent += 1
+        result = publish_now(channel, data, options)
+        if result.suppressed:
+            counters.publish_suppressed[result.reason] += 1
+        return result
+
+    async def _publish_later(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
+        self.counters.publications_sent += 1
+        result = await self.broker.publish(channel, data, options)
+        if result.suppressed:
+            self.counters.publish_suppressed[result.reason] += 1
+        return result
+
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
         """Publishes to a channel.
 
@@ -231,12 +261,8 @@ class Node:
         Raises:
             BrokerError: the broker cannot take it.
         """
-        counters = self.counters
-        counters.publications_sent += 1
-        result = await self.broker.publish(channel, data, options)
-        if result.suppressed:
-            counters.publish_suppressed[result.reason] += 1
-        return result
+        outcome = self.begin_publish(channel, data, options)
+        return outcome if isinstance(outcome, PublishResult) else await outcome
 
     async def history(
         self, channel: str, wanted: HistoryFilter, history_meta_ttl_seconds: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -72,13 +73,22 @@ class FakeNode:
     def history_meta_ttl_seconds(self, options: ChannelOptions) -> float:
         return options.history_meta_ttl or self.namespaces.settings.history_meta_ttl
 
-    async def publish(self, channel: str, data: bytes, options: Any) -> PublishResult:
-        self._note("publish", channel, data, options)
+    def begin_publish(
+        self, channel: str, data: bytes, options: Any
+    ) -> PublishResult | Coroutine[Any, Any, PublishResult]:
+        """At once, or as a coroutine if there are turns to wait."""
+        return self._publish_later(channel, data, options) if self.turns else self._publish(channel, data, options)
+
+    async def _publish_later(self, channel: str, data: bytes, options: Any) -> PublishResult:
         self.waiting += 1
         self.most_waiting = max(self.most_waiting, self.waiting)
         for _ in range(self.turns):
             await asyncio.sleep(0)
         self.waiting -= 1
+        return self._publish(channel, data, options)
+
+    def _publish(self, channel: str, data: bytes, options: Any) -> PublishResult:
+        self._note("publish", channel, data, options)
         if not options.history_size:
             return PublishResult(StreamPosition())
         stream = self.streams.setdefault(channel, [])
@@ -143,7 +153,7 @@ class Stage:
         """Sends a request as the front door does; the key is given unless headers are."""
         request = HttpRequest(method, path, query, {"x-api-key": "key"} if headers is None else headers)
         response = self.api.begin(request)
-        return asyncio.run(self.api.respond(request, body)) if response is None else response
+        return asyncio.run(answered(self.api.respond(request, body))) if response is None else response
 
     def call(self, method: str, parameters: Any, headers: dict[str, str] | None = None) -> Any:
         """Calls a method and returns the decoded answer, which has to come with status 200."""
@@ -160,3 +170,8 @@ def error(code: int) -> dict[str, Any]:
         108: "not available", 112: "unrecoverable position",
     }  # fmt: skip
     return {"error": {"code": code, "message": messages[code]}}
+
+
+async def answered(response: HttpResponse | Coroutine[Any, Any, HttpResponse]) -> HttpResponse:
+    """Waits for a response if it is not there yet."""
+    return response if isinstance(response, HttpResponse) else await response

@@ -9,7 +9,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from api_stage import Stage, error
+from api_stage import Stage, answered, error
 from structlog.testing import capture_logs
 
 from centripetal.api.json_requests import SHORT_BATCH_BYTES
@@ -132,7 +132,7 @@ def _turns_of_others(stage: Stage, path: str, body: bytes) -> int:
                 await asyncio.sleep(0)
 
         watcher = asyncio.create_task(others())
-        response = await stage.api.respond(HttpRequest("POST", path, "", {}), body)
+        response = await answered(stage.api.respond(HttpRequest("POST", path, "", {}), body))
         watcher.cancel()
         assert response.status == 200
         return turns

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
-from api_stage import Stage, error
+from api_stage import Stage, answered, error
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from centripetal.interfaces.request import HttpRequest
+from centripetal.interfaces import BrokerError
+from centripetal.interfaces.request import HttpRequest, HttpResponse
 
 NEWS = b'{"channel":"news","data":{}}'
 
@@ -171,9 +173,19 @@ def test_transport_error_mode_leaves_inner_errors_inside() -> None:
     assert stage.call("publish", {"channel": "news", "data": {}}) == {"result": {}}
 
 
-def test_answers_that_need_no_wait_come_without_a_task() -> None:
+def test_answers_that_need_no_wait_come_without_a_coroutine() -> None:
     stage = Stage()
-    coroutine = stage.api.respond(HttpRequest("POST", "/api/publish", "", {}), NEWS)
-    with pytest.raises(StopIteration) as stop:
-        coroutine.send(None)
-    assert stop.value.value.body == b'{"result":{}}'
+    response = stage.api.respond(HttpRequest("POST", "/api/publish", "", {}), NEWS)
+    assert isinstance(response, HttpResponse) and response.body == b'{"result":{}}'
+
+
+def test_answers_that_have_to_wait_come_later() -> None:
+    stage = Stage()
+    stage.node.turns = 3
+    response = stage.api.respond(HttpRequest("POST", "/api/publish", "", {}), NEWS)
+    assert not isinstance(response, HttpResponse)
+    assert asyncio.run(answered(response)).body == b'{"result":{}}'
+    assert stage.call("publish", {"channel": "hist:a", "data": {}})["result"]["offset"] == 1
+    stage.node.failure = BrokerError("away")
+    assert stage.call("publish", {"channel": "news", "data": {}}) == error(100)
+    assert stage.call("broadcast", {"channels": ["news"], "data": {}})["result"]["responses"] == [error(100)]

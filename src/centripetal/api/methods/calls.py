@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from time import perf_counter
+from typing import Any
 
 from ...model import ClientError
 from ...model.errors import forget_traceback
 from ..contract import ApiNode
 from ..errors import INTERNAL, ApiError, api_error
 from ..requests import Request
-from ..results import BroadcastResult, Result
+from ..results import BroadcastResult, Outcome, is_outcome
 from ..time_slice import TimeSlice
 from .commands import Command, Reply
 from .concurrency import run_together
@@ -36,25 +37,32 @@ class Methods:
         self._durations = node.counters.api_duration
         self._handlers = {method.name: (method.handler, (protocol, method.name)) for method in METHODS.values()}
 
-    async def call(self, name: str, request: Request) -> Result | ApiError:
-        """Calls one method. Nothing escapes: a failure of ours or of a plug-in is logged and answered with 100.
+    def begin(self, name: str, request: Request) -> Outcome | Coroutine[Any, Any, Outcome]:
+        """Calls one method as call() does; what need not wait, mostly a publish, costs no coroutine then.
 
-        Args:
-            name: in METHODS.
-            request: of the method's type.
+        Returns:
+            The outcome, or a coroutine that waits for it.
         """
         handler, labels = self._handlers[name]
         started = perf_counter()
-        outcome: Result | ApiError
         try:
-            outcome = await handler(self._node, request)
-        except ClientError as error:
-            outcome = api_error(error)
-            forget_traceback(error)
+            outcome = handler(self._node, request)
         except Exception as error:  # noqa: BLE001  # logged with its traceback; callers get an answer
-            log_failure(name, error)
-            forget_traceback(error)
-            outcome = INTERNAL
+            outcome = _failure(name, error)
+        if not is_outcome(outcome):
+            return self._finish(name, labels, started, outcome)
+        self._durations[labels].observe(perf_counter() - started)
+        if type(outcome) is ApiError:
+            self._count(name, outcome)
+        return outcome
+
+    async def _finish(
+        self, name: str, labels: tuple[str, str], started: float, handling: Coroutine[Any, Any, Outcome]
+    ) -> Outcome:
+        try:
+            outcome = await handling
+        except Exception as error:  # noqa: BLE001  # the same
+            outcome = _failure(name, error)
         self._durations[labels].observe(perf_counter() - started)
         if isinstance(outcome, ApiError):
             self._count(name, outcome)
@@ -63,6 +71,16 @@ class Methods:
                 if isinstance(response, ApiError):
                     self._count("broadcast_publish", response)
         return outcome
+
+    async def call(self, name: str, request: Request) -> Outcome:
+        """Calls one method. Nothing escapes: a failure of ours or of a plug-in is logged and answered with 100.
+
+        Args:
+            name: in METHODS.
+            request: of the method's type.
+        """
+        outcome = self.begin(name, request)
+        return outcome if is_outcome(outcome) else await outcome
 
     async def batch(self, commands: Sequence[Command], parallel: bool) -> list[Reply]:
         """Calls several methods (`batch`); one that fails does not stop the others.
@@ -83,7 +101,8 @@ class Methods:
             if request is None:
                 replies.append(await self._reply(command))
             else:
-                replies.append(Reply(method, await self.call(method, request)))
+                outcome = self.begin(method, request)
+                replies.append(Reply(method, outcome if is_outcome(outcome) else await outcome))
             if time_slice.is_over():
                 await time_slice.renew()
         return replies
@@ -97,3 +116,13 @@ class Methods:
 
     def _count(self, method: str, error: ApiError) -> None:
         self._node.counters.api_errors[self._protocol, method, error.code] += 1
+
+
+def _failure(name: str, error: Exception) -> ApiError:
+    if isinstance(error, ClientError):
+        outcome = api_error(error)
+    else:
+        log_failure(name, error)
+        outcome = INTERNAL
+    forget_traceback(error)
+    return outcome

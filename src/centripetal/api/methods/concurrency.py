@@ -17,7 +17,9 @@ MAX_CONCURRENT = 1024
 
 
 async def run_together(
-    items: Sequence[T], operation: Callable[[T], Coroutine[Any, Any, R]], max_concurrent: int = MAX_CONCURRENT
+    items: Sequence[T],
+    operation: Callable[[T], R | Coroutine[Any, Any, R]],
+    max_concurrent: int = MAX_CONCURRENT,
 ) -> list[R]:
     """Runs an operation on every item and returns the results in their order.
 
@@ -25,7 +27,7 @@ async def run_together(
 
     Args:
         items: what to run it on.
-        operation: a coroutine function that does not raise.
+        operation: does not raise; returns its result, or a coroutine that waits for it.
         max_concurrent: how many may wait at the same time.
     """
     results: list[Any] = [None] * len(items)
@@ -41,11 +43,14 @@ async def run_together(
 
     try:
         for position, item in enumerate(items):
-            ended, outcome = run_eagerly(operation(item))
+            outcome: Any = operation(item)
+            ended = True
+            if hasattr(outcome, "send"):
+                ended, outcome = run_eagerly(outcome)
             if ended:
                 results[position] = outcome
             else:
-                task: asyncio.Task[R] = outcome  # type: ignore[assignment]
+                task: asyncio.Task[R] = outcome
                 waiting.add(task)
                 task.add_done_callback(lambda task, position=position: finish(position, task))  # type: ignore[misc]
                 await places.acquire()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any, cast
+
 from ...interfaces import PublishOptions
+from ...interfaces import PublishResult as StoredResult
 from ...model import ClientError
 from ...model.errors import forget_traceback
 from ...node.namespaces import Rules
@@ -47,7 +51,12 @@ def publish_options(rules: Rules, request: PublicationRequest) -> PublishOptions
     )
 
 
-async def publish(node: ApiNode, request: PublishRequest) -> PublishResult | ApiError:
+Published = PublishResult | ApiError
+Begun = Published | Coroutine[Any, Any, Published]
+"""What became of a publish, or a coroutine that waits for it; see Node.begin_publish()."""
+
+
+def publish(node: ApiNode, request: PublishRequest) -> Begun:
     """Publishes to a stream channel (`publish`)."""
     channel = request.channel
     data = payload(request.data, request.b64data)
@@ -58,8 +67,18 @@ async def publish(node: ApiNode, request: PublishRequest) -> PublishResult | Api
     if options.subscription_type not in STREAM_TYPES:
         return BAD_REQUEST
     check_publication_data(data, options.publication_data_format)
-    position = (await node.publish(channel, data, publish_options(rules, request))).position
+    return _result_of(node.begin_publish(channel, data, publish_options(rules, request)))
+
+
+def _result_of(stored: StoredResult | Coroutine[Any, Any, StoredResult]) -> Begun:
+    if type(stored) is not StoredResult:
+        return _result_later(cast("Coroutine[Any, Any, StoredResult]", stored))
+    position = stored.position
     return PublishResult(position.offset, position.epoch) if position.epoch or position.offset else NOT_STORED
+
+
+async def _result_later(storing: Coroutine[Any, Any, StoredResult]) -> Published:
+    return cast("PublishResult", _result_of(await storing))
 
 
 class _Broadcast:
@@ -83,28 +102,37 @@ class _Broadcast:
                 forget_traceback(error)
         return self._errors[data_format]
 
-    async def _publish(self, channel: str | None) -> PublishResult | ApiError:
+    def _publish(self, channel: str | None) -> Begun:
         if not channel:
             return BAD_REQUEST
         rules = self.node.namespaces.rules_of(channel)
         error = self._data_error(rules.options.publication_data_format)
         if error is not None:
             return error
-        position = (await self.node.publish(channel, self.data, publish_options(rules, self.request))).position
-        return PublishResult(position.offset, position.epoch) if position.epoch or position.offset else NOT_STORED
+        return _result_of(self.node.begin_publish(channel, self.data, publish_options(rules, self.request)))
 
-    async def publish(self, channel: str | None) -> PublishResult | ApiError:
+    def publish(self, channel: str | None) -> Begun:
         """Publishes to one channel; a failure is its response and does not stop the others."""
         try:
-            return await self._publish(channel)
-        except ClientError as error:
+            begun = self._publish(channel)
+        except Exception as error:  # noqa: BLE001  # as in Methods.call(): logged, and answered
+            return self._failure(error)
+        return begun if isinstance(begun, (PublishResult, ApiError)) else self._finish(begun)
+
+    async def _finish(self, publishing: Coroutine[Any, Any, Published]) -> Published:
+        try:
+            return await publishing
+        except Exception as error:  # noqa: BLE001  # the same
+            return self._failure(error)
+
+    def _failure(self, error: Exception) -> ApiError:
+        if isinstance(error, ClientError):
             forget_traceback(error)
             return api_error(error)
-        except Exception as error:  # noqa: BLE001  # as in Methods.call(): logged, and answered
-            if not self._failed:  # a broker that is away fails every channel: one line tells as much
-                self._failed = True
-                log_failure("broadcast", error)
-            return INTERNAL
+        if not self._failed:  # a broker that is away fails every channel: one line tells as much
+            self._failed = True
+            log_failure("broadcast", error)
+        return INTERNAL
 
 
 async def broadcast(node: ApiNode, request: BroadcastRequest) -> BroadcastResult | ApiError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from ..errors import ApiError
 from ..requests import (
     BroadcastRequest,
     ChannelRequest,
@@ -25,10 +24,10 @@ from ..requests import (
     SubscribeRequest,
     UnsubscribeRequest,
 )
-from ..results import Result
+from ..results import Outcome
 from . import connections, info, maps, presence, publishing, shared_polls, streams, subscriptions
 
-Handler = Callable[[Any, Any], Coroutine[Any, Any, Result | ApiError]]
+Handler = Callable[[Any, Any], Outcome | Coroutine[Any, Any, Outcome]]
 
 
 class Method(NamedTuple):
@@ -38,7 +37,7 @@ class Method(NamedTuple):
         name: on the wire, in metrics, and as the field of batch commands.
         number: in the legacy endpoint.
         request: type of its request.
-        handler: coroutine function of a node and a request.
+        handler: function of a node and a request that returns the outcome, or a coroutine that waits for it.
     """
 
     name: str

@@ -39,7 +39,7 @@ class StoredStream(Stream[Publication]):
 
 
 class MemoryBroker(OrderedHandover):
-    """Keeps streams in memory and distributes within the process; implements `interfaces.Broker`.
+    """Keeps streams in memory and distributes within the process; implements `interfaces.ImmediateBroker`.
 
     No coroutine of it ever suspends. The history TTL belongs to the stream as a whole and is renewed by each publish.
     """
@@ -86,6 +86,10 @@ class MemoryBroker(OrderedHandover):
         """Nothing to do: every publication goes to this node."""
 
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
+        """Does publish_now()."""
+        return self.publish_now(channel, data, options)
+
+    def publish_now(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
         """Stores as the options say and hands the publication to the node.
 
         When the node itself publishes while it handles a publication, the new one is handed over after that.
