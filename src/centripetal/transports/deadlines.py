@@ -36,13 +36,14 @@ class Deadlines:
         loop: the event loop that everything is called on; None for the one that runs when something is first watched.
     """
 
-    __slots__ = ("_buckets", "_given_loop", "_handle", "_next")
+    __slots__ = ("_buckets", "_given_loop", "_handle", "_next", "_now")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._given_loop = loop
         self._buckets: dict[int, set[Expiring]] = {}
         self._handle: asyncio.Handle | None = None
         self._next = 0  # the second whose bucket comes next
+        self._now = 0.0  # when the clock was last read
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -57,7 +58,7 @@ class Deadlines:
             item: calls for `forget` when it goes away.
             seconds: from now.
         """
-        now = self._loop.time()
+        now = self._now = self._loop.time()
         earlier = now + seconds < item.deadline
         item.deadline = now + seconds
         if item.bucket is None or earlier:
@@ -66,6 +67,14 @@ class Deadlines:
             if self._handle is None:
                 self._next = int(now)
                 self._handle = self._loop.call_later(1.0, self._sweep)
+
+    def put_off(self, item: Expiring, seconds: float) -> None:
+        """Does what watch() does, but without reading the clock if it can: the deadline may be a second too early."""
+        deadline = self._now + seconds
+        if item.bucket is None or deadline < item.deadline:
+            self.watch(item, seconds)
+        else:
+            item.deadline = deadline
 
     def forget(self, item: Expiring) -> None:
         """Stops watching an item; does nothing when it is not watched."""
@@ -89,7 +98,7 @@ class Deadlines:
         item.bucket = bucket
 
     def _sweep(self) -> None:
-        now = self._loop.time()
+        now = self._now = self._loop.time()
         looked_at = 0
         while self._next <= now:
             bucket = self._buckets.get(self._next)

@@ -217,7 +217,7 @@ class HttpConnection(Answering):
             # The client closed its side while something else was to be done first, and nothing can follow.
             self._transport.close()
         elif not self._unread and self._head is None:
-            deadlines.watch(self, limits.idle_seconds)
+            deadlines.put_off(self, limits.idle_seconds)
         elif self._head is None and self.deadline - self._listener.loop.time() > limits.head_seconds:
             deadlines.watch(self, limits.head_seconds)
 

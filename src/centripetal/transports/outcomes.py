@@ -31,6 +31,8 @@ def outcome_of(
     try:
         outcome = endpoint.respond(request, body)
         # First what is most frequent: it is quick to tell, other than an instance of an abstract class.
+        if type(outcome) is HttpResponse:
+            return outcome
         if type(outcome) is CoroutineType or not isinstance(outcome, (HttpResponse, OpenResponse)):
             return run_eagerly(outcome)[1]
     except Exception:  # noqa: BLE001  an endpoint's mistake must not end as a silent reset
