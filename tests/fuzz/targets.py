@@ -24,7 +24,7 @@ from centripetal.fanout.tags_filter import FilterError, compile_filter
 from centripetal.interfaces import TokenExpired, TokenInvalid
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
-from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
+from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NodeOptions
 from centripetal.outbound import BadResponse, TooLarge
 from centripetal.outbound.decompression import decompress_gzip
 from centripetal.protocol.errors import ProtocolError
@@ -258,8 +258,10 @@ class Connections:
         self.node = Node(
             broker=MemoryBroker(self.clock, history_meta_ttl_seconds=60),
             presence=MemoryPresenceManager(self.clock),
-            client=ClientSettings(allow_anonymous_connect_without_token=True),
-            channel=ChannelSettings(without_namespace=open_channels),
+            options=NodeOptions(
+                client=ClientSettings(allow_anonymous_connect_without_token=True),
+                channel=ChannelSettings(without_namespace=open_channels),
+            ),
             clock=self.clock,
         )
         self.encoding = ENCODINGS[encoding]

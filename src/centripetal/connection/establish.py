@@ -24,6 +24,7 @@ from ..model.errors import (
 )
 from ..node.delivery import encode_publication
 from ..node.positions import Position
+from ..node.subscribers import refuse_encoding
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import PublicationEntry, SubscribeResult
 from . import duties, map_presence
@@ -252,7 +253,7 @@ class Making:
                 continue
             frame = encode_publication(self.client.encoding, self.name, publication, self.delta, None)
             if frame is None:
-                self.client.node.refuse_encoding(self.client)
+                refuse_encoding(self.client)
                 return True
             self.client.node.flusher.put(self.client, frame)
             self.last_offset = publication.offset

@@ -13,6 +13,7 @@ from ..model import Publication, Unsubscribe
 from ..model.errors import ERROR_INTERNAL, ERROR_NOT_AVAILABLE, UNSUBSCRIBE_INSUFFICIENT_STATE, UNSUBSCRIBE_SERVER
 from ..node.delivery import encode_publication
 from ..node.settings import ChannelOptions
+from ..node.subscribers import refuse_encoding
 from ..protocol.commands import SubscribeRequest
 from .grant import Grant
 from .hooks import caller_of, find, granted
@@ -107,7 +108,7 @@ def deliver(client: Client, channel: str, publication: StreamPublication) -> Non
     encoding = client.encoding
     frame = encode_publication(encoding, channel, Publication(publication.data, tags=publication.tags), False, None)
     if frame is None:
-        client.node.refuse_encoding(client)
+        refuse_encoding(client)
         return
     client.node.counters.add_pushes(encoding, "push_publication", len(frame), 1)
     client.node.flusher.put(client, frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -58,17 +59,30 @@ class Member:
         self.heard_at = heard_at
 
 
+@dataclass(frozen=True)
+class Membership:
+    """How a node is one of several.
+
+    Attributes:
+        controller: carries messages between them.
+        group, session_prefix: see control.Alive.
+    """
+
+    controller: Controller
+    group: str = ""
+    session_prefix: str = ""
+
+
 class Cluster:
     """This node among the others; the controller's ControlEvents.
 
     Args:
         node: its id.
-        controller: carries messages.
+        membership: how it is one of them.
         clock: tells who has been silent.
         counters: counts messages and the time of surveys.
         describe: returns this node's description.
         carry_out: does what another node tells.
-        group, session_prefix: see control.Alive.
 
     Attributes:
         members: the other nodes by id.
@@ -78,20 +92,18 @@ class Cluster:
     def __init__(
         self,
         node: str,
-        controller: Controller,
+        membership: Membership,
         clock: Clock,
         counters: Counters,
         describe: Callable[[], dict[str, object]],
         carry_out: Callable[[control.AnyMessage], Coroutine[Any, Any, None]],
-        group: str = "",
-        session_prefix: str = "",
     ) -> None:
         self.node = node
-        self.group = group
-        self.session_prefix = session_prefix
+        self.group = membership.group
+        self.session_prefix = membership.session_prefix
         self.members: dict[str, Member] = {}
         self.handlers: dict[str, Handler] = {STEERING: self._answer_steering}
-        self._controller = controller
+        self._controller = membership.controller
         self._clock = clock
         self._counters = counters
         self._describe = describe
@@ -100,7 +112,7 @@ class Cluster:
         self._last_question = 0
         self._seconds = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        controller.bind(self)
+        self._controller.bind(self)
 
     async def start(self) -> None:
         """Meets the others.

@@ -10,14 +10,9 @@ from typing import Any
 
 import structlog
 
-from ..fanout.channel import Channel
-from ..fanout.hub import Hub
-from ..fanout.keyed import KeyedDelivery
-from ..fanout.outbox import Flusher, Outbox
 from ..interfaces import (
     Broker,
     Clock,
-    Controller,
     HistoryFilter,
     Hooks,
     HookTable,
@@ -31,12 +26,11 @@ from ..interfaces import (
     TokenVerifier,
 )
 from ..model import ClientInfo, Disconnect, Publication, StreamPosition
-from ..model.errors import DISCONNECT_INAPPROPRIATE_PROTOCOL
 from . import control
 from .census import Census
-from .cluster import Cluster
+from .cluster import Cluster, Membership
 from .counters import Counters
-from .delivery import Delivery, encode_publication
+from .delivery import Delivery
 from .info import NodeInfo
 from .interest import Interest
 from .limited_log import LimitedLogger
@@ -45,12 +39,15 @@ from .namespaces import Namespaces
 from .polls import Polls
 from .positions import Positions
 from .registry import Registry
-from .settings import ChannelOptions, ChannelSettings, ClientSettings, NodeSettings, RpcSettings, SharedPollSettings
+from .settings import ChannelOptions, NodeOptions
 from .shared_entries import SharedEntries
 from .slices import call_in_slices
 from .sources import Sources
 from .steering import carry_out
+from .subscribers import Subscribers
 from .ticker import Ticker
+
+_PublishNow = Callable[[str, bytes, PublishOptions], PublishResult]
 
 
 class Node:
@@ -61,18 +58,16 @@ class Node:
         public_id: by which clients know it: that of its group, if it has one.
         session_prefix: how sessions of its clients begin.
         name, version: as clients and the API see them.
-        client: the options `client.*`.
-        namespaces: the options `channel.*`.
+        client, namespaces, rpc, shared_poll: the options `client.*`, `channel.*`, `rpc.*`, `shared_poll.*`.
         tokens: verifies JSON Web Tokens, None when nothing does.
         hooks: what the application decides.
         registry: authenticated connections.
         shared_entries: publications encoded for several who read the same.
-        hub, interest, positions: channels with subscribers here.
+        interest, positions: of channels with subscribers here.
         sources: brokers, asked for each channel the right one.
         maps: keyed state of channels.
-        shared_poll: the options `shared_poll.*`.
-        polls, keyed: channels whose keys the application is asked for, and what delivers their values.
-        flusher: writes outboxes once a turn.
+        polls: channels whose keys the application is asked for.
+        subscribers: with flusher, hub and keyed, which see.
         ticker: the timing wheel of the connections.
         counters: for metrics.
         cluster: the other nodes, None for a node alone.
@@ -87,97 +82,78 @@ class Node:
         broker: Broker,
         presence: PresenceManager,
         map_broker: MapBroker | None = None,
-        client: ClientSettings | None = None,
-        channel: ChannelSettings | None = None,
-        rpc: RpcSettings | None = None,
-        node: NodeSettings | None = None,
-        shared_poll: SharedPollSettings | None = None,
+        options: NodeOptions | None = None,
         tokens: TokenVerifier | None = None,
         hooks: Hooks | None = None,
         clock: Clock | None = None,
-        controller: Controller | None = None,
-        group: str = "",
-        session_prefix: str = "",
+        membership: Membership | None = None,
+        name: str = "",
         version: str = "0.0.0",
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.id = str(uuid.uuid4())
-        self.public_id = group or self.id
-        self.session_prefix = session_prefix
+        self.public_id = membership.group if membership is not None and membership.group else self.id
+        self.session_prefix = membership.session_prefix if membership is not None else ""
+        self.name = name or self.id
         self.version = version
-        self.client = client or ClientSettings()
-        self.namespaces = Namespaces(channel or ChannelSettings())
-        self.rpc = rpc or RpcSettings()
-        self.shared_poll = shared_poll or SharedPollSettings()
-        self.settings = node or NodeSettings()
-        self.name = self.settings.name or self.id
+        self.broker, self.presence_manager, self.map_broker = broker, presence, map_broker
         self.clock: Clock = clock or SystemClock()
-        self.tokens = tokens
         self.hooks: Hooks = hooks or HookTable()
-        self.broker = broker
-        self._publish_now: Callable[[str, bytes, PublishOptions], PublishResult] | None
-        self._publish_now = getattr(broker, "publish_now", None)
-        self.presence_manager = presence
+        self._publish_now: _PublishNow | None = getattr(broker, "publish_now", None)
         self.counters = Counters()
         self.client_log = LimitedLogger(structlog.get_logger("centripetal.connection"), self.clock)
         self.registry = Registry()
-        self.flusher = Flusher(loop.call_soon)
-        self.hub = Hub(self.flusher, encode_publication, loop.call_soon, self.refuse_encoding, self._count_pushes)
+        self._take_options(options or NodeOptions(), tokens)
+        self.subscribers = Subscribers(self.counters, loop)
+        self.flusher, self.hub, self.keyed = self.subscribers.flusher, self.subscribers.hub, self.subscribers.keyed
         self.delivery = Delivery(self.hub, self.counters)
-        self.map_broker = map_broker
         self.maps = Maps(map_broker, self.namespaces, self.counters)
         self.sources = Sources(broker, map_broker, self.namespaces)
         self.interest = Interest(self.hub, self.sources)
-        self.positions = Positions(
-            self.sources,
-            self.clock,
-            self.delivery.deliver,
-            self.hub.deliver_late,
-            self._lose_position,
-            check_delay_seconds=self.client.channel_position_check_delay,
-            max_time_lag_seconds=self.client.channel_position_max_time_lag,
-        )
-        self.delivery.positions = self.positions
-        self.ticker = Ticker(self.clock, loop)
-        self.ticker.every_second.append(self.positions.check_due)
+        self.positions = self.delivery.positions = self._new_positions()
         self.shared_entries = SharedEntries()
-        self.ticker.every_second.append(self.shared_entries.every_second)
-        self.keyed = KeyedDelivery(
-            self.flusher, encode_publication, loop.call_soon, self.refuse_encoding, self._count_pushes
-        )
+        self.ticker = Ticker(self.clock, loop)
+        self.ticker.every_second += [self.positions.check_due, self.shared_entries.every_second]
         self.polls = Polls(self)
         self.node_info = NodeInfo(self)
         self.stopping = False
         broker.bind(self.delivery)
         if map_broker is not None:
             map_broker.bind(self.delivery)
-        self.cluster = self._join(controller, group, session_prefix) if controller is not None else None
-        if self.cluster is not None:
-            self.polls.meet(self.cluster)
+        self.cluster = self._join(membership) if membership is not None else None
         self.census = Census(self.registry, self.hub, self.node_info.describe, self.cluster, self.clock)
 
-    def _join(self, controller: Controller, group: str, session_prefix: str) -> Cluster:
+    def _take_options(self, options: NodeOptions, tokens: TokenVerifier | None) -> None:
+        self.client = options.client
+        self.namespaces = Namespaces(options.channel)
+        self.rpc = options.rpc
+        self.shared_poll = options.shared_poll
+        self.tokens = tokens
+
+    def _new_positions(self) -> Positions:
+        return Positions(
+            self.sources,
+            self.clock,
+            self.delivery.deliver,
+            self.hub.deliver_late,
+            self.subscribers.lose_position,
+            check_delay_seconds=self.client.channel_position_check_delay,
+            max_time_lag_seconds=self.client.channel_position_max_time_lag,
+        )
+
+    def _join(self, membership: Membership) -> Cluster:
         describe, told = self.node_info.describe, partial(carry_out, self.registry)
-        cluster = Cluster(self.id, controller, self.clock, self.counters, describe, told, group, session_prefix)
+        cluster = Cluster(self.id, membership, self.clock, self.counters, describe, told)
         self.ticker.every_second.append(cluster.every_second)
+        self.polls.meet(cluster)
         return cluster
 
-    def reconfigure(
-        self,
-        client: ClientSettings,
-        channel: ChannelSettings,
-        rpc: RpcSettings,
-        tokens: TokenVerifier | None,
-        shared_poll: SharedPollSettings,
-    ) -> None:
-        """Goes on with other settings; connections and subscriptions that exist stay as they are."""
-        self.client = client
-        self.namespaces = self.maps.namespaces = self.sources.namespaces = Namespaces(channel)
-        self.rpc = rpc
-        self.shared_poll = shared_poll
-        self.tokens = tokens
-        self.positions.check_delay_seconds = client.channel_position_check_delay
-        self.positions.max_time_lag_seconds = client.channel_position_max_time_lag
+    def reconfigure(self, options: NodeOptions, tokens: TokenVerifier | None) -> None:
+        """Goes on with other options; connections and subscriptions that exist stay as they are."""
+        self._take_options(options, tokens)
+        self.maps.namespaces = self.sources.namespaces = self.namespaces
+        self.positions.check_delay_seconds = self.client.channel_position_check_delay
+        self.positions.max_time_lag_seconds = self.client.channel_position_max_time_lag
 
     async def start(self) -> None:
         """Starts the engine and the clockwork.
@@ -203,18 +179,6 @@ class Node:
             await self.map_broker.stop()
         await self.presence_manager.stop()
         await self.broker.stop()
-
-    def _count_pushes(self, encoding: Any, size: int, count: int) -> None:
-        self.counters.add_pushes(encoding, "push_publication", size, count)
-
-    def refuse_encoding(self, outbox: Outbox) -> None:
-        """Ends a connection whose encoding cannot carry a publication (not JSON, to a JSON client)."""
-        outbox.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)  # type: ignore[attr-defined]
-
-    def _lose_position(self, channel: Channel) -> None:
-        """Tells the positioned subscribers of a channel that continuity is lost: the first at once, many in slices."""
-        lost = [outbox for group in channel.take_positioned() for outbox in group]
-        call_in_slices(self._loop.call_soon, lost, lambda outbox: outbox.lose_position(channel.name))  # type: ignore[attr-defined]
 
     # Publishing and streams
 

@@ -344,3 +344,12 @@ class ShutdownSettings(Struct, frozen=True, kw_only=True):
         Duration,
         Meta(description="Spread the disconnects of clients over this time; less than shutdown.timeout. 0 = briefly."),
     ] = 0.0
+
+
+class NodeOptions(Struct, frozen=True, kw_only=True):
+    """What a node goes by, which can be exchanged while it runs."""
+
+    client: ClientSettings = field(default_factory=ClientSettings)
+    channel: ChannelSettings = field(default_factory=ChannelSettings)
+    rpc: RpcSettings = field(default_factory=RpcSettings)
+    shared_poll: SharedPollSettings = field(default_factory=SharedPollSettings)

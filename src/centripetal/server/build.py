@@ -12,9 +12,10 @@ from .. import __version__
 from ..auth import JwtVerifier, KeySets
 from ..config import Config
 from ..interfaces import Clock, SystemClock
+from ..node.cluster import Membership
 from ..node.node import Node
 from ..node.polls.polls import CONCURRENCY
-from ..node.settings import SharedPollSettings
+from ..node.settings import NodeOptions, SharedPollSettings
 from .engine import Engine, WorkerEngine, memory_engine
 
 
@@ -44,6 +45,12 @@ def share_of_polls(config: Config, workers: int) -> SharedPollSettings:
     return msgspec.structs.replace(config.shared_poll, concurrency_limit=limit)
 
 
+def node_options(config: Config, workers: int) -> NodeOptions:
+    """Returns the options of a node that is one of several workers, or the only one."""
+    polls = share_of_polls(config, workers)
+    return NodeOptions(client=config.client, channel=config.channel, rpc=config.rpc, shared_poll=polls)
+
+
 def build_node(
     config: Config, key_sets: KeySets | None = None, engine: Engine | None = None, workers: int = 1
 ) -> Node:
@@ -61,21 +68,15 @@ def build_node(
     clock = SystemClock()
     engine = engine or memory_engine(config, clock)
     worker = engine if isinstance(engine, WorkerEngine) else None
-    name = config.node.name or f"{socket.gethostname()}_{config.http_server.port}"
     return Node(
         broker=engine.broker,
         presence=engine.presence,
         map_broker=engine.map_broker,
-        client=config.client,
-        channel=config.channel,
-        rpc=config.rpc,
-        shared_poll=share_of_polls(config, workers),
-        node=msgspec.structs.replace(config.node, name=name),
+        options=node_options(config, workers),
         tokens=token_verifier(config, clock, key_sets),
         clock=clock,
-        controller=worker.controller if worker is not None else None,
-        group=worker.group if worker is not None else "",
-        session_prefix=worker.session_prefix if worker is not None else "",
+        membership=None if worker is None else Membership(worker.controller, worker.group, worker.session_prefix),
+        name=config.node.name or f"{socket.gethostname()}_{config.http_server.port}",
         version=__version__,
     )
 

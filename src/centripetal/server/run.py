@@ -27,7 +27,7 @@ from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
 from ..outbound import HttpClient
 from ..proxies.table import ProxyTable
-from .build import build_node, remove_pid_file, share_of_polls, token_verifier, write_pid_file
+from .build import build_node, node_options, remove_pid_file, token_verifier, write_pid_file
 from .doors import Door, Shared, build_doors, served, share
 from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
 from .event_loop import run_loop
@@ -270,7 +270,7 @@ class Server:
         except (ConfigError, TokenSettingsError, OSError) as error:
             logger.error("reload_refused", error=str(error))
             return
-        self.node.reconfigure(config.client, config.channel, config.rpc, tokens, share_of_polls(config, self._num_workers))
+        self.node.reconfigure(node_options(config, self._num_workers), tokens)
         self._swap_hooks(hooks)
         self._shared.admission.reconfigure(config.client.connection_limit, config.client.connection_rate_limit)
         for door, (routes, app) in zip(self.doors, services, strict=True):

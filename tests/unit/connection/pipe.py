@@ -10,7 +10,7 @@ from centripetal.engines.memory import MemoryBroker, MemoryMapBroker, MemoryPres
 from centripetal.interfaces import Broker, MapBroker, PresenceManager
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
-from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NamespaceOptions
+from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NamespaceOptions, NodeOptions
 from centripetal.protocol.json_codec import JSON
 from centripetal.testing import ManualClock
 
@@ -142,8 +142,10 @@ def make_node(
         broker=broker or MemoryBroker(clock, history_meta_ttl_seconds=3600),
         presence=presence or MemoryPresenceManager(clock),
         map_broker=map_broker or MemoryMapBroker(clock),
-        client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
-        channel=ChannelSettings(without_namespace=OPEN, namespaces=namespaces),
+        options=NodeOptions(
+            client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
+            channel=ChannelSettings(without_namespace=OPEN, namespaces=namespaces),
+        ),
         clock=clock,
     )
 

@@ -13,8 +13,15 @@ from centripetal.fanout.fossil import apply_delta
 from centripetal.interfaces import BrokerError, ControlEvents, HookTable
 from centripetal.interfaces.hooks import SHARED_POLL_REFRESH
 from centripetal.interfaces.shared_poll import PolledItem, SharedPollRefreshAnswer, SharedPollRefreshEvent
+from centripetal.node.cluster import Membership
 from centripetal.node.node import Node
-from centripetal.node.settings import ChannelSettings, ClientSettings, SharedPollOptions, SharedPollSettings
+from centripetal.node.settings import (
+    ChannelSettings,
+    ClientSettings,
+    NodeOptions,
+    SharedPollOptions,
+    SharedPollSettings,
+)
 from centripetal.testing import ManualClock
 
 from .pipe import OPEN, Peer, namespace
@@ -177,23 +184,24 @@ class PollStage:
             broker=MemoryBroker(self.clock, history_meta_ttl_seconds=3600),
             presence=MemoryPresenceManager(self.clock),
             map_broker=MemoryMapBroker(self.clock),
-            client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
-            channel=ChannelSettings(
-                without_namespace=OPEN,
-                namespaces=(
-                    namespace(
-                        "poll",
-                        subscription_type="shared_poll",
-                        shared_poll=SharedPollOptions(mode=mode, **{"refresh_interval": 10.0, **options}),
-                        **limits,
+            options=NodeOptions(
+                client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
+                channel=ChannelSettings(
+                    without_namespace=OPEN,
+                    namespaces=(
+                        namespace(
+                            "poll",
+                            subscription_type="shared_poll",
+                            shared_poll=SharedPollOptions(mode=mode, **{"refresh_interval": 10.0, **options}),
+                            **limits,
+                        ),
                     ),
                 ),
+                shared_poll=settings or SharedPollSettings(hmac_secret_key=SECRET),
             ),
-            shared_poll=settings or SharedPollSettings(hmac_secret_key=SECRET),
             hooks=hooks,
             clock=self.clock,
-            controller=controller,
-            group="" if controller is None else "group",
+            membership=None if controller is None else Membership(controller, "group"),
         )
 
     async def settle(self) -> None:

@@ -15,7 +15,7 @@ from test_cluster import Wire, WireController
 from centripetal.fanout.hub import Hub
 from centripetal.interfaces import BrokerError
 from centripetal.node.census import Census
-from centripetal.node.cluster import Cluster
+from centripetal.node.cluster import Cluster, Membership
 from centripetal.node.counters import Counters
 from centripetal.node.registry import Registry
 from centripetal.testing import ManualClock
@@ -35,8 +35,8 @@ class Group:
             raise AssertionError(message)
 
         registry = Registry()
-        controller = WireController(self.wire)
-        cluster = Cluster(name, controller, self.clock, Counters(), dict, carry_out, "group", name)
+        membership = Membership(WireController(self.wire), "group", name)
+        cluster = Cluster(name, membership, self.clock, Counters(), dict, carry_out)
         census = Census(registry, cast("Hub", None), dict, cluster, self.clock)
         self.nodes.append((census, registry))
         await cluster.start()

@@ -11,7 +11,7 @@ import pytest
 
 from centripetal.interfaces import BrokerError, ControlEvents
 from centripetal.node import control
-from centripetal.node.cluster import ANSWER_SECONDS, SILENCE_SECONDS, Cluster
+from centripetal.node.cluster import ANSWER_SECONDS, SILENCE_SECONDS, Cluster, Membership
 from centripetal.node.counters import Counters
 from centripetal.testing import ManualClock
 
@@ -65,8 +65,9 @@ class House:
         async def carry_out(message: Any) -> None:
             self.told.append((name, message))
 
+        membership = Membership(WireController(self.wire))
         cluster = Cluster(
-            name, WireController(self.wire), self.clock, Counters(), lambda: {"uid": name, "num_clients": 1}, carry_out
+            name, membership, self.clock, Counters(), lambda: {"uid": name, "num_clients": 1}, carry_out
         )
         await cluster.start()
         await self.wire.settle()

@@ -15,7 +15,7 @@ from centripetal.engines.memory import MemoryBroker, MemoryPresenceManager
 from centripetal.interfaces import PublishOptions, SystemClock
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
-from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
+from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NodeOptions
 from centripetal.protocol.schema import client_pb2 as schema
 from centripetal.transports import uni_grpc
 from centripetal.transports.admission import Admission
@@ -33,8 +33,10 @@ async def serving(connection_limit: int = 0, ping_interval: float = 25.0) -> Asy
     node = Node(
         broker=MemoryBroker(clock, history_meta_ttl_seconds=3600),
         presence=MemoryPresenceManager(clock),
-        client=ClientSettings(allow_anonymous_connect_without_token=True),
-        channel=ChannelSettings(without_namespace=options),
+        options=NodeOptions(
+            client=ClientSettings(allow_anonymous_connect_without_token=True),
+            channel=ChannelSettings(without_namespace=options),
+        ),
     )
     await node.start()
     reception = Reception(

@@ -17,7 +17,7 @@ from centripetal.interfaces import PublishOptions
 from centripetal.interfaces.request import HttpRequest
 from centripetal.model import Disconnect
 from centripetal.node.node import Node
-from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
+from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NodeOptions
 from centripetal.testing import ManualClock
 from centripetal.transports.admission import Admission
 from centripetal.transports.endpoints import Routes
@@ -73,9 +73,13 @@ def in_room(test: Callable[[Room], Awaitable[None]], **options: Any) -> None:
         node = Node(
             broker=MemoryBroker(clock, history_meta_ttl_seconds=60.0),
             presence=MemoryPresenceManager(clock),
-            client=ClientSettings(allow_anonymous_connect_without_token=True),
-            channel=ChannelSettings(
-                without_namespace=ChannelOptions(allow_subscribe_for_client=True, allow_subscribe_for_anonymous=True)
+            options=NodeOptions(
+                client=ClientSettings(allow_anonymous_connect_without_token=True),
+                channel=ChannelSettings(
+                    without_namespace=ChannelOptions(
+                        allow_subscribe_for_client=True, allow_subscribe_for_anonymous=True
+                    )
+                ),
             ),
             clock=clock,
         )

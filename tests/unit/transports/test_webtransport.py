@@ -19,7 +19,7 @@ from centripetal.model import Disconnect
 from centripetal.model.certificates import Certificates
 from centripetal.model.errors import DISCONNECT_SHUTDOWN
 from centripetal.node.node import Node
-from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings
+from centripetal.node.settings import ChannelOptions, ChannelSettings, ClientSettings, NodeOptions
 from centripetal.protocol.framing import varint
 from centripetal.protocol.schema import client_pb2 as schema
 from centripetal.testing import ManualClock
@@ -75,8 +75,10 @@ async def serving(
         broker=MemoryBroker(clock, history_meta_ttl_seconds=3600),
         presence=MemoryPresenceManager(clock),
         clock=clock,
-        client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
-        channel=ChannelSettings(without_namespace=options),
+        options=NodeOptions(
+            client=ClientSettings(allow_anonymous_connect_without_token=True, **client),
+            channel=ChannelSettings(without_namespace=options),
+        ),
     )
     await node.start()
     reception = Reception(
