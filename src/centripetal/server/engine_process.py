@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import signal
+from collections.abc import Callable
 
 import structlog
 
@@ -40,6 +41,7 @@ def run_engine(
     path: str,
     supervisor: int,
     ports: Ports,
+    beat: Callable[[], None],
     predecessor: Predecessor | None = None,
     quic: QuicPorts | None = None,
 ) -> int:
@@ -50,11 +52,13 @@ def run_engine(
         path: of the Unix socket by which workers come.
         supervisor: process id. If SIGUSR1 says that this process is gone, the engine stays until the workers have left.
         ports: what a successor gets.
+        beat: to be called every second, as a sign of life.
         predecessor: whose state is taken up first.
         quic: what a successor gets of the UDP port, if there is HTTP/3.
     """
 
     async def serve() -> int:
+        _beat_every_second(beat)
         return await EngineProcess(config, supervisor, ports, quic).run(path, predecessor)
 
     return run_loop(serve())
@@ -187,6 +191,11 @@ class EngineProcess:
         if self._successor is not None:
             self._successor.close()
         self._ports.close()
+
+
+def _beat_every_second(beat: Callable[[], None]) -> None:
+    beat()
+    asyncio.get_running_loop().call_later(1.0, _beat_every_second, beat)
 
 
 async def _all_gone(host: Host, left: asyncio.Event, seconds: float) -> None:

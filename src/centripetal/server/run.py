@@ -148,7 +148,7 @@ class Server:
         self.node.hooks = self._hooks = build_hooks(config, self._http, self.node.counters, self.node.clock)
         if isinstance(engine, WorkerEngine) and self._worker is not None:
             engine.interrupted = self.node.recover_from_interruption
-            self.node.ticker.every_second.append(engine.check)
+            self.node.ticker.every_second += (engine.check, self._worker.beat)
             self.node.registry.changed = self._worker.set_clients
         self._shared = share(
             config,

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -19,6 +20,7 @@ from .build import remove_pid_file, write_pid_file
 from .engine_process import GRACE_SECONDS, STOP_ENGINE, TAKEN_OVER, run_engine
 from .folder import Folder, sweep
 from .ports import Ports, Sockets, check_shared, places_of
+from .pulses import CHECK_SECONDS, MISSED_CHECKS, Pulses
 from .quic_ports import QuicPorts, quic_place_of
 from .reloading import read_again
 from .shared_counts import SharedCounts
@@ -44,6 +46,7 @@ class Worker:
         sockets: to accept connections from, by place.
         certificates: directory of what workers tell each other about certificates.
         quic: the UDP port, if there is HTTP/3.
+        beat: to be called every second, as a sign of life.
     """
 
     number: int
@@ -53,6 +56,7 @@ class Worker:
     sockets: Sockets
     certificates: str
     quic: QuicPorts | None
+    beat: Callable[[], None]
 
     def set_clients(self, count: int) -> None:
         """Tells how many clients this worker has."""
@@ -64,6 +68,7 @@ class Child:
     """A process of the supervisor's.
 
     Attributes:
+        place: among the processes.
         name: for the log.
         run: what it does; its result is the exit code.
         pid: 0 while it does not run.
@@ -72,6 +77,7 @@ class Child:
         young_ends: how often, the last times, it ended soon after its start.
     """
 
+    place: int
     name: str
     run: Callable[[], int]
     pid: int = 0
@@ -123,29 +129,40 @@ class Supervisor:
         sweep()
         self._folder = Folder()
         self._counts = SharedCounts(count)
+        self._pulses = Pulses(count + 1)
         self._group = str(uuid.uuid4())
         self._pid = os.getpid()
-        self._engine = Child("engine", self._run_engine)
+        self._engine = Child(0, "engine", self._run_engine)
         self._workers = [self._make(number) for number in range(count)]
         self._predecessor: Predecessor | None = None  # until its state is there
         self._ports: Ports
         self._quic: QuicPorts | None = None
         self._stopping = False
+        self._stop_until = 0.0  # then workers that are still there are killed
         self._failed = 0
 
     def _make(self, number: int) -> Child:
-        return Child(f"worker {number}", lambda: self._run_as(number))
+        return Child(1 + number, f"worker {number}", lambda: self._run_as(number))
 
     def _run_engine(self) -> int:
-        return run_engine(self._loaded.config, self._folder.socket, self._pid, self._ports, self._predecessor, self._quic)
+        config, path, beat = self._loaded.config, self._folder.socket, partial(self._pulses.beat, self._engine.place)
+        return run_engine(config, path, self._pid, self._ports, beat, self._predecessor, self._quic)
 
     def _run_as(self, number: int) -> int:
         """Runs a worker; the result is the exit code."""
         if self._predecessor is not None:
             self._predecessor.leave()
         sockets = self._ports.keep_share_of(number)
-        folder = self._folder
-        worker = Worker(number, self._group, folder.socket, self._counts, sockets, folder.certificates, self._quic)
+        worker = Worker(
+            number=number,
+            group=self._group,
+            socket=self._folder.socket,
+            counts=self._counts,
+            sockets=sockets,
+            certificates=self._folder.certificates,
+            quic=self._quic,
+            beat=partial(self._pulses.beat, self._workers[number].place),
+        )
         return self._run_worker(self._loaded, worker)
 
     def run(self) -> int:
@@ -187,10 +204,10 @@ class Supervisor:
             self._quic = QuicPorts(place, count, self._predecessor.quic if self._predecessor is not None else None)
 
     def _wait(self) -> None:
-        """Handles one signal, or the time for a new start."""
+        """Handles one signal, or what it is time for."""
         now = time.monotonic()
         pauses = [child.pause(now) for child in self._all() if not child.pid]
-        info = signal.sigtimedwait(_SIGNALS, min(pauses, default=3600.0) if not self._stopping else 0.2)
+        info = signal.sigtimedwait(_SIGNALS, min([self._pulses.pause(now), *pauses]) if not self._stopping else 0.2)
         number = info.si_signo if info is not None else 0
         if number in (signal.SIGTERM, signal.SIGINT):
             self._stop()
@@ -203,10 +220,21 @@ class Supervisor:
                 write_pid_file(self._loaded.config.pid_file)
         self._reap()
         if self._stopping:
+            if time.monotonic() > self._stop_until:
+                self._signal(self._workers, signal.SIGKILL)
             return
+        for place in self._pulses.check(time.monotonic()):
+            self._give_up(self._all()[place])
         for child in self._all():
             if not child.pid and child.pause(time.monotonic()) <= 0:
                 self._start(child)
+
+    def _give_up(self, child: Child) -> None:
+        """Ends a process that does nothing any more, for the next one to be started."""
+        if child.pid:
+            logger.error("process_silent", process=child.name, seconds=MISSED_CHECKS * CHECK_SECONDS)
+            self._signal([child], signal.SIGKILL)
+        self._pulses.begin(child.place)
 
     def _read_again(self) -> None:
         """Has processes that are started from now on begin with what the others are about to apply."""
@@ -221,6 +249,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         child.begin(time.monotonic())
+        self._pulses.begin(child.place)
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -284,6 +313,7 @@ class Supervisor:
     def _stop(self) -> None:
         if not self._stopping:
             self._stopping = True
+            self._stop_until = time.monotonic() + self._loaded.config.shutdown.timeout + GRACE_SECONDS
             self._signal(self._all(), signal.SIGTERM)
             self._ports.close()
 

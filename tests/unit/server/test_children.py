@@ -18,12 +18,12 @@ def lives(child: Child, started_at: float, seconds: float) -> float:
 
 
 def test_a_process_that_dies_is_started_anew_at_once_however_young_it_is() -> None:
-    assert lives(Child("worker 0", lambda: 0), 5.0, 100.0) == 105.0
-    assert lives(Child("worker 0", lambda: 0), 5.0, 0.01) == 5.01
+    assert lives(Child(1, "worker 0", lambda: 0), 5.0, 100.0) == 105.0
+    assert lives(Child(1, "worker 0", lambda: 0), 5.0, 0.01) == 5.01
 
 
 def test_one_that_dies_young_again_and_again_is_started_no_more_often_than_its_youth_lasts() -> None:
-    child, now = Child("worker 0", lambda: 0), 5.0
+    child, now = Child(1, "worker 0", lambda: 0), 5.0
     starts = []
     for _ in range(5):
         starts.append(now)
@@ -32,7 +32,7 @@ def test_one_that_dies_young_again_and_again_is_started_no_more_often_than_its_y
 
 
 def test_one_that_grew_old_has_its_first_start_at_once_again() -> None:
-    child = Child("worker 0", lambda: 0)
+    child = Child(1, "worker 0", lambda: 0)
     for started_at in (0.0, 1.0, 2.0):
         lives(child, started_at, 0.25)
     assert lives(child, 3.0, YOUNG_SECONDS) == 3.0 + YOUNG_SECONDS

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import websockets.asyncio.client
@@ -27,6 +27,8 @@ START_SECONDS = 20.0
 class Running:
     """A server process with a configuration file."""
 
+    command: ClassVar[tuple[str, ...]] = ("-m", "centripetal")
+
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.port = free_port()
         self.path = folder / "config.json"
@@ -34,7 +36,7 @@ class Running:
         self.write({"http_server": {"address": "127.0.0.1", "port": self.port}, "health": {"enabled": True}} | config)
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "centripetal", "-c", str(self.path)], stdout=log, stderr=log, cwd=folder
+                [sys.executable, *self.command, "-c", str(self.path)], stdout=log, stderr=log, cwd=folder
             )
 
     def write(self, config: dict[str, Any]) -> None:

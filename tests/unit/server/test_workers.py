@@ -289,6 +289,56 @@ def test_an_engine_that_does_not_answer_is_noticed_and_found_again(server: Runni
     asyncio.run(scene())
 
 
+class Impatient(Running):
+    """A server that gives processes up after six seconds instead of thirty."""
+
+    command = (
+        "-c",
+        "from centripetal.server import pulses; pulses.CHECK_SECONDS = 1.0; from centripetal.cli.main import main; main()",
+    )
+
+
+def test_processes_that_do_nothing_any_more_are_replaced(tmp_path: Path, folder: Path) -> None:
+    async def scene() -> None:
+        server = Impatient(tmp_path, CONFIG)
+        try:
+            await asyncio.to_thread(server.wait_for_times, '"listening"', 3)
+            async for clients in subscribed(server, 12):
+                processes = children(server)
+                os.kill(processes["worker 0"], signal.SIGSTOP)
+                await asyncio.to_thread(server.wait_for_times, '"listening"', 4)
+                os.kill(processes["engine"], signal.SIGSTOP)
+                await asyncio.to_thread(server.wait_for_times, '"engine_started"', 2)
+                epoch = (await asyncio.to_thread(publish_again, server, 1))["epoch"]
+                for client in clients:
+                    await eventually(lambda client=client, epoch=epoch: client.epoch == epoch, "clients learn of the new engine")
+                await asyncio.to_thread(publish_again, server, 2)
+                for client in clients:
+                    await eventually(lambda client=client: client.data[-1:] == [2], "and go on")
+            log = server.log_path.read_text()
+            assert re.findall(r'"process":"([^"]+)"[^\n]*"process_silent"', log) == ["worker 0", "engine"]
+        finally:
+            server.process.kill()
+            server.process.wait()
+
+    asyncio.run(scene())
+
+
+def test_a_worker_that_does_nothing_any_more_does_not_hold_the_shutdown(tmp_path: Path, folder: Path) -> None:
+    server = Running(tmp_path, CONFIG | {"shutdown": {"timeout": "1s"}})
+    try:
+        server.wait_for_times('"listening"', 3)
+        processes = children(server)
+        os.kill(processes["worker 1"], signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(START_SECONDS) == 1
+        assert all_gone(processes)
+        assert os.listdir(folder) == []
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
 async def come(server: Running, count: int) -> int:
     """Returns how many of so many connections are let in; they stay."""
 
