@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 
 import msgspec
@@ -79,22 +77,3 @@ def build_node(
         name=config.node.name or f"{socket.gethostname()}_{config.http_server.port}",
         version=__version__,
     )
-
-
-def write_pid_file(path: str) -> None:
-    """Writes the process id (`pid_file`).
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    with open(path, "w", encoding="ascii") as file:
-        file.write(str(os.getpid()))
-
-
-def remove_pid_file(path: str) -> None:
-    """Removes the file again, unless it is another process's by now."""
-    with contextlib.suppress(OSError, ValueError):
-        with open(path, encoding="ascii") as file:
-            owner = int(file.read(32))
-        if owner == os.getpid():
-            os.unlink(path)

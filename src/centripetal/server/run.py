@@ -27,13 +27,14 @@ from ..node.node import Node
 from ..observability.logs import configure_logging, reconfigure_logging
 from ..outbound import HttpClient
 from ..proxies.table import ProxyTable
-from .build import build_node, node_options, remove_pid_file, token_verifier, write_pid_file
+from .build import build_node, node_options, token_verifier
 from .doors import Door, Shared, build_doors, served, share
 from .engine import Engine, SwitchedEngine, WorkerEngine, memory_engine
 from .event_loop import run_loop
 from .farewell import disconnect_clients, let_callers_go
 from .grpc_doors import GrpcDoor, build_grpc_doors
 from .hooks import build_hooks
+from .pid_file import remove_pid_file, write_pid_file
 from .ports import Place, Ports, places_of
 from .quic_doors import QuicDoor, build_quic_doors
 from .quic_ports import QuicPorts, QuicShare, quic_place_of

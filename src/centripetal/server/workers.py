@@ -16,9 +16,9 @@ from typing import NoReturn
 import structlog
 
 from ..config import Config, ConfigError, LoadedConfig
-from .build import remove_pid_file, write_pid_file
 from .engine_process import GRACE_SECONDS, STOP_ENGINE, TAKEN_OVER, run_engine
 from .folder import Folder, sweep
+from .pid_file import remove_pid_file, write_pid_file
 from .ports import Ports, Sockets, check_shared, places_of
 from .pulses import CHECK_SECONDS, MISSED_CHECKS, Pulses
 from .quic_ports import QuicPorts, quic_place_of
