@@ -139,10 +139,32 @@ class Server:
 
     async def run(self) -> int:
         """Starts, waits for the signal, and stops; returns the exit code."""
-        config = self._loaded.config
         self._tell_sources()
         engine = self._engine = await self._choose_engine()
         predecessor = self._predecessor
+        self._build(engine)
+        if predecessor is not None and isinstance(engine, SwitchedEngine):
+            await engine.inherit(predecessor)
+        await self.node.start()
+        if isinstance(engine, WorkerEngine):
+            await engine.report()
+            self.node.meet_others()
+        self._heed_signals()  # before anybody is told that the server is there
+        await self._open()
+        if predecessor is not None:
+            predecessor.accepted()
+            logger.info("taken_over")
+        if isinstance(engine, SwitchedEngine):
+            path = self._loaded.config.http_server.takeover_socket
+            self._successor = Successor(path, self._filenos, engine, self._stop.set, quic=self._quic)
+            self._successor.wait()
+        gc.freeze()
+        await self._stop.wait()
+        return await self._shut_down()
+
+    def _build(self, engine: Engine | None) -> None:
+        """Makes the node and what serves it."""
+        config = self._loaded.config
         directory = engine.keys if isinstance(engine, WorkerEngine) else None
         self._key_sets = KeySets(self._http, SystemClock(), directory=directory)
         self.node = build_node(config, self._key_sets, engine, self._num_workers)
@@ -161,13 +183,10 @@ class Server:
         self.grpc_doors = build_grpc_doors(config, self._shared)
         self.tls = ServerTls(config, self.node.clock, group=self._worker.certificates if self._worker is not None else "")
         self.quic_doors = build_quic_doors(config, self._shared, self.doors[0], self.tls, self._quic_share())
-        if predecessor is not None and isinstance(engine, SwitchedEngine):
-            await engine.inherit(predecessor)
-        await self.node.start()
-        if isinstance(engine, WorkerEngine):
-            await engine.report()
-            self.node.meet_others()
-        self._heed_signals()  # before anybody is told that the server is there
+
+    async def _open(self) -> None:
+        """Lets clients come in."""
+        config = self._loaded.config
         gate = gate_of(self.node)
         for door in self.doors:
             sockets, tls = self._sockets_at((door.address, door.port)), self.tls.context_of(door.name)
@@ -182,16 +201,6 @@ class Server:
             logger.info("listening", listener=grpc_door.name, address=grpc_door.address or "*", port=grpc_door.port)
         if config.pid_file and self._worker is None:
             write_pid_file(config.pid_file)
-        if predecessor is not None:
-            predecessor.accepted()
-            logger.info("taken_over")
-        if isinstance(engine, SwitchedEngine):
-            path = config.http_server.takeover_socket
-            self._successor = Successor(path, self._filenos, engine, self._stop.set, quic=self._quic)
-            self._successor.wait()
-        gc.freeze()
-        await self._stop.wait()
-        return await self._shut_down()
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
