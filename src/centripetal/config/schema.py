@@ -109,7 +109,7 @@ class Config(Struct, frozen=True, kw_only=True):
     node: NodeSettings = field(default_factory=NodeSettings)
     shutdown: ShutdownSettings = field(default_factory=ShutdownSettings)
     workers: Annotated[
-        str, Meta(description="Processes that share ports and engine, as a text; auto = one for each CPU core.")
+        str, Meta(description="Processes that share ports and engine, as a text; auto = one for each CPU that may be used.")
     ] = "1"
     pid_file: Annotated[str, Meta(description="Write process id here.")] = ""
     enable_unreleased_features: Annotated[

@@ -42,7 +42,7 @@ from .reloading import read_again
 from .takeover import Predecessor, Successor
 from .tls import ServerTls
 from .transports import gate_of
-from .workers import Supervisor, Worker, number_of_workers
+from .workers import Supervisor, Worker, number_of_workers, tell_workers
 
 GRPC_GRACE_SECONDS = 5.0
 """Calls over gRPC may take so long to end at shutdown."""
@@ -78,6 +78,7 @@ def serve(loaded: LoadedConfig, reload: Callable[[], LoadedConfig], *, extra_rou
         validate(config)
         refuse_unbuilt(config)
         raise_file_limit()
+        tell_workers(config)
         _spare_garbage_collection()
         if number_of_workers(config) == 1:
             return run_loop(Server(loaded, reload, extra_routes).run())

@@ -16,6 +16,7 @@ from typing import NoReturn
 import structlog
 
 from ..config import Config, ConfigError, LoadedConfig
+from .cpus import usable_cpus
 from .engine_process import GRACE_SECONDS, STOP_ENGINE, TAKEN_OVER, run_engine
 from .folder import Folder, sweep
 from .pid_file import remove_pid_file, write_pid_file
@@ -102,9 +103,16 @@ class Child:
 
 def number_of_workers(config: Config) -> int:
     """Returns how many workers the option `workers` asks for."""
-    if config.workers == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(config.workers)
+    return usable_cpus() if config.workers == "auto" else int(config.workers)
+
+
+def tell_workers(config: Config) -> None:
+    """Says how many workers there will be, if that is an option."""
+    count, cpus = number_of_workers(config), usable_cpus()
+    if config.workers != "1":
+        logger.info("workers", count=count, cpus=cpus)
+    if count > cpus:
+        logger.warning("more_workers_than_cpus", count=count, cpus=cpus)
 
 
 class Supervisor:
