@@ -9,16 +9,17 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from ..fanout.outbox import Outbox
-from ..interfaces import SubscriptionOverrides, Transport
+from ..interfaces import Transport
 from ..interfaces.hooks import NOTHING_FORWARDED
 from ..interfaces.request import HttpRequest
-from ..model import ClientError, ClientInfo, Disconnect, StreamPosition
+from ..model import ClientError, ClientInfo, Disconnect
 from ..model.errors import (
     DISCONNECT_BAD_REQUEST,
     DISCONNECT_INAPPROPRIATE_PROTOCOL,
     DISCONNECT_SHUTDOWN,
     DISCONNECT_SLOW,
 )
+from ..node.control import SubscribeUser
 from ..node.counters import client_labels
 from ..node.eager import run_eagerly
 from ..node.node import Node
@@ -354,18 +355,9 @@ class Client(Outbox):
 
     # What the server API does with it (see node.registry.Session)
 
-    async def subscribe_by_server(
-        self,
-        channel: str,
-        *,
-        expire_at: int,
-        info: bytes,
-        data: bytes,
-        recover_since: StreamPosition | None,
-        overrides: SubscriptionOverrides | None,
-    ) -> None:
-        """Adds a server-side subscription and tells the client; see Node.subscribe_user()."""
-        await server_side.subscribe(self, channel, expire_at, info, data, recover_since, overrides)
+    async def subscribe_by_server(self, order: SubscribeUser) -> None:
+        """Adds a server-side subscription and tells the client; whose connections are meant has been found out."""
+        await server_side.subscribe(self, order)
 
     async def unsubscribe_by_server(self, channel: str) -> None:
         """Ends a subscription, all with an empty channel, and tells the client."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..interfaces import BrokerError, SubscriptionOverrides
-from ..model import Disconnect, StreamPosition
+from ..interfaces import BrokerError
+from ..model import Disconnect
 from ..model.errors import (
     DISCONNECT_CHANNEL_LIMIT,
     DISCONNECT_EXPIRED,
@@ -17,6 +17,7 @@ from ..model.errors import (
     UNSUBSCRIBE_SERVER,
     forget_traceback,
 )
+from ..node.control import SubscribeUser
 from ..node.polls import PolledChannel
 from ..protocol.commands import SubscribeRequest
 from ..protocol.results import RefreshPush, SubscribeResult
@@ -36,15 +37,7 @@ MAX_TTL_SECONDS = 365 * 24 * 3600
 """An expiry further away counts as this far away."""
 
 
-async def subscribe(
-    client: Client,
-    channel: str,
-    expire_at: int,
-    info: bytes,
-    data: bytes,
-    recover_since: StreamPosition | None,
-    overrides: SubscriptionOverrides | None,
-) -> None:
+async def subscribe(client: Client, order: SubscribeUser) -> None:
     """Adds a server-side subscription; the push that tells of it has no recovered publications (wire name `Subscribe`).
 
     Raises:
@@ -54,7 +47,7 @@ async def subscribe(
     await client.wait_answered()
     if client.state != CONNECTED:
         return
-    node = client.node
+    node, channel = client.node, order.channel
     options = node.namespaces.options_of(channel)
     limit = node.client.channel_limit
     if 0 < limit <= len(client.subscriptions):
@@ -63,19 +56,17 @@ async def subscribe(
     if channel in client.subscriptions:
         raise ERROR_ALREADY_SUBSCRIBED
     grant = msgspec.structs.replace(
-        grant_of(options, node.history_meta_ttl_seconds(options), overrides),
-        expire_at=expire_at,
-        info=info,
-        data=data,
+        grant_of(options, node.history_meta_ttl_seconds(options), order.overrides),
+        expire_at=order.expire_at,
+        info=order.info,
+        data=order.data,
         delta_types=(),
         tags_filter=False,
         auto_cache_recover=False,
     )
-    request = SubscribeRequest(channel=channel)
-    if recover_since is not None:
-        request = SubscribeRequest(
-            channel=channel, recover=True, offset=recover_since.offset, epoch=recover_since.epoch
-        )
+    request, since = SubscribeRequest(channel=channel), order.recover_since
+    if since is not None:
+        request = SubscribeRequest(channel=channel, recover=True, offset=since.offset, epoch=since.epoch)
     making = Making(client, channel, request, grant, SERVER_SIDE)
     try:
         await making.make()

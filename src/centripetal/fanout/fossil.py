@@ -127,22 +127,25 @@ def apply_delta(source: bytes, delta: bytes, max_bytes: int = MAX_DELTA_BYTES) -
         total += number
         if total > size:
             raise FossilError("the result is larger than declared")
-        if operator == b"@":
-            offset, position = _read_number(delta, position)
-            if delta[position : position + 1] != b",":
-                raise FossilError("a copy segment has no end")
-            position += 1
-            if offset + number > len(source):
-                raise FossilError("a copy segment reaches beyond the source")
-            parts.append(source[offset : offset + number])
-        elif operator == b":":
-            if position + number > len(delta):
-                raise FossilError("an insert segment reaches beyond the patch")
-            parts.append(delta[position : position + number])
-            position += number
-        else:
-            raise FossilError("unknown operator")
+        part, position = _read_segment(operator, number, source, delta, position)
+        parts.append(part)
     raise FossilError("the patch has no end")
+
+
+def _read_segment(operator: bytes, size: int, source: bytes, delta: bytes, position: int) -> tuple[bytes, int]:
+    """Returns what a segment stands for, and where it ends."""
+    if operator == b"@":
+        offset, position = _read_number(delta, position)
+        if delta[position : position + 1] != b",":
+            raise FossilError("a copy segment has no end")
+        if offset + size > len(source):
+            raise FossilError("a copy segment reaches beyond the source")
+        return source[offset : offset + size], position + 1
+    if operator == b":":
+        if position + size > len(delta):
+            raise FossilError("an insert segment reaches beyond the patch")
+        return delta[position : position + size], position + size
+    raise FossilError("unknown operator")
 
 
 def checksum(data: bytes) -> int:

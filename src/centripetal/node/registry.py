@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from ..interfaces import SubscriptionOverrides
-from ..model import Disconnect, StreamPosition
+from ..model import Disconnect
+from .control import SubscribeUser
 
 
 class Session(Protocol):
@@ -22,17 +22,8 @@ class Session(Protocol):
     user: str
     session: str
 
-    async def subscribe_by_server(
-        self,
-        channel: str,
-        *,
-        expire_at: int,
-        info: bytes,
-        data: bytes,
-        recover_since: StreamPosition | None,
-        overrides: SubscriptionOverrides | None,
-    ) -> None:
-        """Adds a server-side subscription and tells the client; see Node.subscribe_user()."""
+    async def subscribe_by_server(self, order: SubscribeUser) -> None:
+        """Adds a server-side subscription and tells the client; whose connections are meant has been found out."""
 
     async def unsubscribe_by_server(self, channel: str) -> None:
         """Ends a subscription, all with an empty channel, and tells the client."""

@@ -23,14 +23,7 @@ async def carry_out(registry: Registry, message: Any) -> None:
     match message:
         case control.SubscribeUser():
             for connection in connections:
-                await connection.subscribe_by_server(
-                    message.channel,
-                    expire_at=message.expire_at,
-                    info=message.info,
-                    data=message.data,
-                    recover_since=message.recover_since,
-                    overrides=message.overrides,
-                )
+                await connection.subscribe_by_server(message)
         case control.UnsubscribeUser():
             for connection in connections:
                 await connection.unsubscribe_by_server(message.channel)
