@@ -22,11 +22,12 @@ class PatternError(ValueError):
     """A glob is broken or beyond a bound (server API error 100)."""
 
 
-def compile_pattern(pattern: str) -> Callable[[str], bool]:
+def compile_pattern(pattern: str, max_length: int = MAX_PATTERN_LENGTH) -> Callable[[str], bool]:
     """Makes a glob ready to match.
 
     Args:
-        pattern: the glob, at most MAX_PATTERN_LENGTH characters.
+        pattern: the glob.
+        max_length: most characters of it.
 
     Returns:
         A function that tells whether a name matches.
@@ -34,8 +35,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     Raises:
         PatternError: the glob is broken or beyond a bound.
     """
-    if len(pattern) > MAX_PATTERN_LENGTH:
-        raise PatternError(f"a pattern has at most {MAX_PATTERN_LENGTH} characters")
+    if len(pattern) > max_length:
+        raise PatternError(f"a pattern has at most {max_length} characters")
     if not pattern.isprintable() and any("\ud800" <= character <= "\udfff" for character in pattern):
         raise PatternError("a pattern is Unicode text without surrogates")
     head, star, tail = pattern.partition("*")

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-import re2  # type: ignore[import-untyped]
+from ..node.patterns import compile_pattern
 
 _MAX_ORIGIN_BYTES = 1024
+_MAX_PATTERN_LENGTH = 65536  # they are the operator's own
 _SPECIAL = frozenset("*?[{\\")
 
 
 class Origins:
-    """Matches the Origin header against glob patterns, in linear time.
+    """Matches the Origin header against glob patterns (see `node/patterns.py`), in linear time.
 
-    A pattern is matched with the whole lower-cased origin. `*` and `**` stand for any text, `?` for any character,
-    `[abc]`, `[a-z]` and `[!abc]` for a character in or out of a set, `{a,b}` for alternatives; a backslash
-    takes the special meaning away.
+    A pattern is matched with the whole lower-cased origin.
 
     Args:
         patterns: of the option.
 
     Raises:
-        ValueError: a pattern is malformed.
+        PatternError: a pattern is malformed.
     """
 
     __slots__ = ("_any", "_exact", "_globs")
@@ -29,14 +28,14 @@ class Origins:
     def __init__(self, patterns: Iterable[str]) -> None:
         self._any = False
         self._exact: set[str] = set()
-        self._globs: list[re2._Regexp] = []
+        self._globs: list[Callable[[str], bool]] = []
         for pattern in patterns:
             if pattern == "*":
                 self._any = True
             elif _SPECIAL.isdisjoint(pattern):
                 self._exact.add(pattern)
             else:
-                self._globs.append(_compile(pattern))
+                self._globs.append(compile_pattern(pattern, _MAX_PATTERN_LENGTH))
 
     def allows(self, origin: str | None) -> bool:
         """Says whether a request may come in.
@@ -49,57 +48,4 @@ class Origins:
         if len(origin) > _MAX_ORIGIN_BYTES:
             return False
         origin = origin.lower()
-        return origin in self._exact or any(glob.fullmatch(origin) for glob in self._globs)
-
-
-def _compile(pattern: str) -> re2._Regexp:
-    """Makes a regular expression of a glob."""
-    parts: list[str] = []
-    depth = 0
-    position = 0
-    while position < len(pattern):
-        character = pattern[position]
-        position += 1
-        if character == "*":
-            parts.append(".*")
-        elif character == "?":
-            parts.append(".")
-        elif character == "[":
-            end = pattern.find("]", position + 1)
-            if end < 0:
-                raise ValueError(f"allowed_origins: unclosed [ in {pattern!r}")
-            parts.append(_character_class(pattern[position:end], pattern))
-            position = end + 1
-        elif character == "{":
-            depth += 1
-            parts.append("(?:")
-        elif character == "}" and depth:
-            depth -= 1
-            parts.append(")")
-        elif character == "," and depth:
-            parts.append("|")
-        elif character == "\\":
-            if position == len(pattern):
-                raise ValueError(f"allowed_origins: nothing after the last backslash in {pattern!r}")
-            parts.append(re2.escape(pattern[position]))
-            position += 1
-        else:
-            parts.append(re2.escape(character))
-    if depth:
-        raise ValueError(f"allowed_origins: unclosed {{ in {pattern!r}")
-    try:
-        return re2.compile("(?s)" + "".join(parts))
-    except re2.error as error:
-        raise ValueError(f"allowed_origins: malformed pattern {pattern!r}") from error
-
-
-def _character_class(content: str, pattern: str) -> str:
-    negated = content.startswith("!")
-    members = content[1:] if negated else content
-    if not members:
-        raise ValueError(f"allowed_origins: empty [] in {pattern!r}")
-    if len(members) == 3 and members[1] == "-":
-        inner = f"{re2.escape(members[0])}-{re2.escape(members[2])}"
-    else:
-        inner = "".join(re2.escape(member) for member in members.replace("\\", ""))
-    return f"[{'^' if negated else ''}{inner}]"
+        return origin in self._exact or any(matches(origin) for matches in self._globs)
