@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Generic, Protocol, TypeVar
 
 from ...interfaces import (
     Broker,
@@ -59,36 +60,59 @@ class Switch:
             await self._released.wait()
 
 
-class SwitchedBroker:
-    """A broker that can be exchanged; implements `interfaces.Broker`.
+class Distributor(Protocol):
+    """What a Broker and a MapBroker have in common."""
+
+    def bind(self, events: Any) -> None:
+        """Tells where events go."""
+
+    async def start(self) -> None:
+        """Starts it."""
+
+    async def stop(self) -> None:
+        """Stops it."""
+
+    async def subscribe(self, channel: str) -> None:
+        """The node wants the channel."""
+
+    async def unsubscribe(self, channel: str) -> None:
+        """The node does not want it any more."""
+
+
+D = TypeVar("D", bound=Distributor)
+E = TypeVar("E")
+
+
+class SwitchedDistributor(Generic[D, E]):
+    """A broker or map broker that can be exchanged, and with it what the node wants of it.
 
     Args:
         switch: holds it.
-        broker: the one in use.
+        current: the one in use.
 
     Attributes:
         current: the one in use.
         channels: those that the node wants.
-        events: what publications go to, once bound.
+        events: what publications or changes go to, once bound.
     """
 
-    def __init__(self, switch: Switch, broker: Broker) -> None:
-        self.current = broker
+    def __init__(self, switch: Switch, current: D) -> None:
+        self.current = current
         self.channels: set[str] = set()
-        self.events: BrokerEvents | None = None
+        self.events: E | None = None
         self._switch = switch
 
-    async def exchange(self, broker: Broker) -> None:
-        """Prepares another broker and takes it. Everything must be held."""
+    async def exchange(self, heir: D) -> None:
+        """Prepares another one and takes it. Everything must be held."""
         if self.events is not None:
-            broker.bind(self.events)
+            heir.bind(self.events)
         channels = list(self.channels)
         for start in range(0, len(channels), CHANNELS_AT_ONCE):
-            await asyncio.gather(*map(broker.subscribe, channels[start : start + CHANNELS_AT_ONCE]))
-        self.current = broker
+            await asyncio.gather(*map(heir.subscribe, channels[start : start + CHANNELS_AT_ONCE]))
+        self.current = heir
 
-    def bind(self, events: BrokerEvents) -> None:
-        """Tells where publications go."""
+    def bind(self, events: E) -> None:
+        """Tells where events go."""
         self.events = events
         self.current.bind(events)
 
@@ -111,6 +135,10 @@ class SwitchedBroker:
         await self._switch.passed()
         self.channels.discard(channel)
         await self.current.unsubscribe(channel)
+
+
+class SwitchedBroker(SwitchedDistributor[Broker, BrokerEvents]):
+    """A broker that can be exchanged; implements `interfaces.Broker`."""
 
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
         """Publishes; see Broker."""
@@ -141,7 +169,7 @@ class SwitchedBroker:
 
 
 class SwitchedPresenceManager:
-    """Presence that can be exchanged; implements `interfaces.PresenceManager`. See SwitchedBroker."""
+    """Presence that can be exchanged; implements `interfaces.PresenceManager`."""
 
     def __init__(self, switch: Switch, presence: PresenceManager) -> None:
         self.current = presence
@@ -176,48 +204,8 @@ class SwitchedPresenceManager:
         return await self.current.stats(channel)
 
 
-class SwitchedMapBroker:
-    """A map broker that can be exchanged; implements `interfaces.MapBroker`. See SwitchedBroker."""
-
-    def __init__(self, switch: Switch, map_broker: MapBroker) -> None:
-        self.current = map_broker
-        self.channels: set[str] = set()
-        self.events: MapBrokerEvents | None = None
-        self._switch = switch
-
-    async def exchange(self, map_broker: MapBroker) -> None:
-        """Prepares another map broker and takes it. Everything must be held."""
-        if self.events is not None:
-            map_broker.bind(self.events)
-        channels = list(self.channels)
-        for start in range(0, len(channels), CHANNELS_AT_ONCE):
-            await asyncio.gather(*map(map_broker.subscribe, channels[start : start + CHANNELS_AT_ONCE]))
-        self.current = map_broker
-
-    def bind(self, events: MapBrokerEvents) -> None:
-        """Tells where changes go."""
-        self.events = events
-        self.current.bind(events)
-
-    async def start(self) -> None:
-        """Starts the one in use."""
-        await self.current.start()
-
-    async def stop(self) -> None:
-        """Stops the one in use."""
-        await self.current.stop()
-
-    async def subscribe(self, channel: str) -> None:
-        """The node wants the channel."""
-        await self._switch.passed()
-        await self.current.subscribe(channel)
-        self.channels.add(channel)
-
-    async def unsubscribe(self, channel: str) -> None:
-        """The node does not want it any more."""
-        await self._switch.passed()
-        self.channels.discard(channel)
-        await self.current.unsubscribe(channel)
+class SwitchedMapBroker(SwitchedDistributor[MapBroker, MapBrokerEvents]):
+    """A map broker that can be exchanged; implements `interfaces.MapBroker`."""
 
     async def publish(self, channel: str, key: str, data: bytes, options: MapPublishOptions) -> MapResult:
         """Writes a key; see MapBroker."""
@@ -252,9 +240,8 @@ class SwitchedMapBroker:
         await self.current.clear(channel)
 
 
-
 class SwitchedController:
-    """A controller that can be exchanged; implements `interfaces.Controller`. See SwitchedBroker."""
+    """A controller that can be exchanged; implements `interfaces.Controller`."""
 
     def __init__(self, switch: Switch, controller: Controller) -> None:
         self.current = controller
