@@ -7,7 +7,7 @@ from typing import Any
 
 from centripetal.engines.local import Host, LocalController, Post, Remote
 from centripetal.node import control
-from centripetal.node.cluster import Cluster
+from centripetal.node.cluster import Cluster, Membership
 from centripetal.node.counters import Counters
 from centripetal.testing import ManualClock
 
@@ -28,9 +28,8 @@ class Node:
 
     def __init__(self, name: str) -> None:
         self.remote = Remote()
-        self.cluster = Cluster(
-            name, LocalController(self.remote), ManualClock(), Counters(), dict, self.carry_out, group="server"
-        )
+        membership = Membership(LocalController(self.remote), "server")
+        self.cluster = Cluster(name, membership, ManualClock(), Counters(), dict, self.carry_out)
         self.asked = asyncio.Event()
 
     async def carry_out(self, message: control.AnyMessage) -> None:
