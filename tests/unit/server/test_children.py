@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
-from centripetal.server.workers import YOUNG_SECONDS, Child
+from centripetal.config import Config, LoadedConfig
+from centripetal.server.workers import YOUNG_SECONDS, Child, Supervisor
 
 
 def lives(child: Child, started_at: float, seconds: float) -> float:
@@ -38,3 +43,19 @@ def test_one_that_grew_old_has_its_first_start_at_once_again() -> None:
     assert lives(child, 3.0, YOUNG_SECONDS) == 3.0 + YOUNG_SECONDS
     assert lives(child, 10.0, 0.25) == 10.25
     assert lives(child, 10.25, 0.25) == pytest.approx(10.25 + YOUNG_SECONDS)
+
+
+def test_a_fork_that_fails_later_does_not_end_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "fork", fail)
+    loaded = LoadedConfig(config=Config(workers="2"))
+    supervisor, child = Supervisor(loaded, lambda: loaded, lambda loaded, worker: 0), Child(1, "worker 0", lambda: 0)
+    with pytest.raises(OSError, match="temporarily"):
+        supervisor._start(child)
+    for number in (2, 3):
+        supervisor._start(child)
+        assert (child.pid, child.starts) == (0, number)
+    assert child.pause(child.started_at) == YOUNG_SECONDS
