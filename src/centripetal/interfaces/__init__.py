@@ -11,6 +11,7 @@ from .broker import (
 )
 from .clock import Clock, SystemClock
 from .controller import ControlEvents, Controller
+from .distributor import Distributor
 from .hooks import Caller, Forwarded, HookError, Hooks, HookTable
 from .key_directory import KeyAnswer, KeyDirectory, KeyDirectoryError
 from .map_broker import (
@@ -46,6 +47,7 @@ __all__ = [
     "ConnectionClaims",
     "ControlEvents",
     "Controller",
+    "Distributor",
     "Encoding",
     "Forwarded",
     "HistoryFilter",

@@ -124,35 +124,41 @@ def _sub_refresh(result: SubRefreshResult) -> SubRefreshAnswer:
     return SubRefreshAnswer(expired=result.expired, expire_at=result.expire_at, info=info)
 
 
-def _publish(result: PublishResult) -> PublishAnswer:
-    if result.version > UINT64_MAX:
+def _data_to_publish(result: PublishResult | MapPublishResult) -> bytes | None:
+    """Returns what is published in place of what the client sent, None for that itself. Here the JSON wins."""
+    return bytes(result.data) or (payload(NO_DATA, result.b64data) if result.b64data else None)
+
+
+def _version(version: int) -> int:
+    if version > UINT64_MAX:
         raise HookError("the answer holds a version beyond 64 bits")
-    data = bytes(result.data) or (payload(NO_DATA, result.b64data) if result.b64data else None)
+    return version
+
+
+def _publish(result: PublishResult) -> PublishAnswer:
     return PublishAnswer(
-        data=data,
+        data=_data_to_publish(result),
         skip_history=result.skip_history,
         tags=result.tags,
         idempotency_key=result.idempotency_key,
         delta=result.delta,
-        version=result.version,
+        version=_version(result.version),
         version_epoch=result.version_epoch,
     )
 
 
 def _map_publish(result: MapPublishResult) -> MapPublishAnswer:
-    if result.version > UINT64_MAX:
-        raise HookError("the answer holds a version beyond 64 bits")
     key_mode = KEY_MODES.get(result.key_mode)
     if key_mode is None:
         raise HookError("the answer holds a key_mode that does not exist")
     return MapPublishAnswer(
         key=result.key,
-        data=bytes(result.data) or (payload(NO_DATA, result.b64data) if result.b64data else None),
+        data=_data_to_publish(result),
         key_mode=key_mode,
         tags=result.tags,
         idempotency_key=result.idempotency_key,
         delta=result.delta,
-        version=result.version,
+        version=_version(result.version),
         version_epoch=result.version_epoch,
     )
 
@@ -162,14 +168,12 @@ def _map_remove(result: MapRemoveResult) -> MapRemoveAnswer:
 
 
 def _shared_poll(result: SharedPollRefreshResult) -> SharedPollRefreshAnswer:
-    if any(item.version > UINT64_MAX for item in result.items):
-        raise HookError("the answer holds a version beyond 64 bits")
     return SharedPollRefreshAnswer(
         items=tuple(
             PolledItem(
                 key=item.key,
                 data=bytes(item.data),
-                version=item.version,
+                version=_version(item.version),
                 removed=item.removed,
                 prev_data=bytes(item.prev_data),
             )

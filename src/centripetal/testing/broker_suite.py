@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
 from unittest import SkipTest
 
 from ..interfaces import Broker, HistoryFilter, PublishOptions
 from ..model import ClientInfo, Publication, StreamPosition
+from .broker_stage import BrokerStage
 from .events import RecordedEvents
 
 _ALL = HistoryFilter(limit=-1)
 _INFO = ClientInfo("alice", "client-1", b'{"name":"Alice"}', b'{"role":"admin"}')
-
-Scenario = Callable[[Broker, RecordedEvents], Awaitable[None]]
 
 
 def numbered(publications: list[Publication]) -> list[tuple[int, bytes]]:
@@ -23,52 +18,14 @@ def numbered(publications: list[Publication]) -> list[tuple[int, bytes]]:
     return [(publication.offset, publication.data) for publication in publications]
 
 
-class BrokerSuite:
-    """Subclass it in a test module, named `Test...`, and say how to make a broker.
-
-    Every test uses channels of its own, so that a store may be shared and need not be emptied.
+class BrokerSuite(BrokerStage[Broker]):
+    """Subclass it in a test module, named `Test...`, and say how to make a broker; see BrokerStage.
 
     Attributes:
         keeps_history: set False for a broker without streams (and so without idempotency and versions).
-        patient: set False where lifetimes cannot be waited for in a test; then advance() is not called.
-        ttl_seconds: a lifetime that advance() can outlast.
     """
 
     keeps_history = True
-    patient = True
-    ttl_seconds = 60.0
-
-    def make_broker(self) -> Broker:
-        """Returns a broker, not bound and not started. Called within a running loop."""
-        raise SkipTest("the suite itself has no broker")
-
-    async def advance(self, broker: Broker, seconds: float) -> None:
-        """Lets at least so many seconds pass for the broker."""
-        raise SkipTest("no way to let time pass")
-
-    @contextlib.asynccontextmanager
-    async def opened(self) -> AsyncIterator[tuple[Broker, RecordedEvents]]:
-        """Gives a started broker and what it distributes; stops it at the end."""
-        broker, events = self.make_broker(), RecordedEvents()
-        broker.bind(events)
-        await broker.start()
-        try:
-            yield broker, events
-        finally:
-            await broker.stop()
-
-    def run(self, scenario: Scenario) -> None:
-        """Runs a scenario with a broker of its own."""
-
-        async def main() -> None:
-            async with self.opened() as (broker, events):
-                await scenario(broker, events)
-
-        asyncio.run(main())
-
-    def channel(self) -> str:
-        """Returns a channel that nobody else uses."""
-        return f"test:{uuid.uuid4().hex}"
 
     def kept(self, **changes: object) -> PublishOptions:
         """Returns options that keep ten publications, with changes."""

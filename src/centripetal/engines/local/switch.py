@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from ...interfaces import (
     Broker,
     BrokerEvents,
     ControlEvents,
     Controller,
+    Distributor,
     HistoryFilter,
     MapBroker,
     MapBrokerEvents,
@@ -58,25 +59,6 @@ class Switch:
         """Returns when nothing is held; at once, without a turn of the loop, if that is so now."""
         while self._released is not None:
             await self._released.wait()
-
-
-class Distributor(Protocol):
-    """What a Broker and a MapBroker have in common."""
-
-    def bind(self, events: Any) -> None:
-        """Tells where events go."""
-
-    async def start(self) -> None:
-        """Starts it."""
-
-    async def stop(self) -> None:
-        """Stops it."""
-
-    async def subscribe(self, channel: str) -> None:
-        """The node wants the channel."""
-
-    async def unsubscribe(self, channel: str) -> None:
-        """The node does not want it any more."""
 
 
 D = TypeVar("D", bound=Distributor)
