@@ -35,7 +35,7 @@ class Acceptor:
     Args:
         sock: listens already.
         gate: where newcomers wait.
-        welcome: makes a transport of an accepted socket, which does not block, and the address of its peer.
+        welcome: makes a transport of an accepted socket, which does not block, and the address of its peer; may raise OSError.
     """
 
     def __init__(
@@ -102,12 +102,21 @@ class Acceptor:
             self._listen()
             return False
         except OSError as error:
-            _log.error("accept_failed", error=str(error))
-            self._stop_listening()
-            self._pause = self._loop.call_later(PAUSE_SECONDS, self._listen)
+            self._fail(error)
             return False
         connection = _socket.socket(*self._kind, descriptor)
-        connection.setblocking(False)
-        self._welcome(connection, peer)
+        try:
+            connection.setblocking(False)
+            self._welcome(connection, peer)
+        except OSError as error:
+            connection.close()
+            self._fail(error)
+            return False
         return True
+
+    def _fail(self, error: OSError) -> None:
+        """The system has no room for another connection; in a moment it may."""
+        _log.error("accept_failed", error=str(error))
+        self._stop_listening()
+        self._pause = self._loop.call_later(PAUSE_SECONDS, self._listen)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from centripetal.transports import acceptor as acceptor_module
 from centripetal.transports import asyncio_transports
 from centripetal.transports.acceptor import Acceptor
 from centripetal.transports.binding import bind
@@ -60,6 +63,36 @@ def test_those_without_a_place_wait_in_the_kernel() -> None:
         with pytest.raises(OSError):
             socket.create_connection(clients[0].getpeername())
         for sock in (*accepted, *clients):
+            sock.close()
+
+    asyncio.run(scene())
+
+
+def test_those_for_whom_the_system_has_no_room_end_and_others_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor_module, "PAUSE_SECONDS", 0.01)
+
+    async def scene() -> None:
+        (listening,) = bind("127.0.0.1", 0)
+        listening.listen(100)
+        accepted: list[Any] = []
+
+        def welcome(connection: Any, peer: tuple[str, int]) -> None:
+            if full:
+                raise OSError(errno.ENOSPC, "too many descriptors are watched")
+            accepted.append(connection)
+
+        full = True
+        acceptor = Acceptor(listening, ByHand(100), welcome)  # type: ignore[arg-type]
+        with capture_logs() as logs:
+            first = socket.create_connection(listening.getsockname())
+            first.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(first, 1) == b""
+            full = False
+            second = socket.create_connection(listening.getsockname())
+            await wait_for(lambda: len(accepted) == 1)
+        assert [entry["event"] for entry in logs] == ["accept_failed"]
+        acceptor.close()
+        for sock in (first, second, *accepted):
             sock.close()
 
     asyncio.run(scene())
