@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sockets import House, get, in_house, post, until
 
+from centripetal.transports.gate import Gate
 from centripetal.transports.listener import HttpLimits
 
 
@@ -215,22 +216,33 @@ def test_a_client_that_closes_its_side_gets_its_response() -> None:
     in_house(test)
 
 
+class StillLoop:
+    """An event loop whose turn does not end."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_soon(self, callback: Any) -> None:
+        pass
+
+
+def close_gate(house: House) -> Any:
+    """Has newcomers wait until the test lets them in; returns them, each with when it came."""
+    gate = house.listener.gate = Gate(cast("Any", StillLoop()))
+    while gate.has_room:
+        gate.enter(cast("Any", None))
+    return gate._waiting
+
+
 def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_let_go() -> None:
     async def test(house: House) -> None:
-        waiting: list[Any] = []
-
-        class ClosedGate:
-            def enter(self, newcomer: Any) -> bool:
-                waiting.append(newcomer)
-                return False
-
-        house.listener.gate = ClosedGate()  # type: ignore[assignment]
+        waiting = close_gate(house)
         house.listener.routes.newcomers = frozenset({b"/echo"})
         client = await house.connect()
         client.send(post("/echo", b"x" * 100)[:-50])
         client.writer.write_eof()
-        await until(lambda: waiting and waiting[0]._eof)
-        waiting[0].let_in()
+        await until(lambda: waiting and waiting[0][0]._eof)
+        waiting[0][0].let_in()
         assert await client.end() == b""
 
     in_house(test)
@@ -238,14 +250,7 @@ def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_le
 
 def test_newcomers_wait_at_the_gate_until_they_are_let_in_or_turned_away() -> None:
     async def test(house: House) -> None:
-        waiting: list[Any] = []
-
-        class ClosedGate:
-            def enter(self, newcomer: Any) -> bool:
-                waiting.append(newcomer)
-                return False
-
-        house.listener.gate = ClosedGate()  # type: ignore[assignment]
+        waiting = close_gate(house)
         house.listener.routes.newcomers = frozenset({b"/echo"})
         first, second, other = await house.connect(), await house.connect(), await house.connect()
         for count, client in enumerate((first, second), 1):
@@ -254,9 +259,9 @@ def test_newcomers_wait_at_the_gate_until_they_are_let_in_or_turned_away() -> No
         other.send(get("/api/now"))  # whoever begins no connection of a client does not wait
         assert (await other.response())[0] == 200
         assert [request.path for request in house.echo.requests] == ["/api/now"]
-        waiting[0].let_in()
+        waiting[0][0].let_in()
         assert (await first.response())[0] == 200
-        waiting[1].turn_away()
+        waiting[1][0].turn_away()
         status, headers, body = await second.response()
         assert (status, headers["connection"], body) == (503, "close", b"")
         assert await second.end() == b""
