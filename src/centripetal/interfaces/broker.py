@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 import msgspec
 
@@ -133,10 +134,12 @@ class Broker(Protocol):
 
 
 class ImmediateBroker(Broker, Protocol):
-    """A broker in the process, that never waits. To offer `publish_now` saves its callers what a coroutine costs."""
+    """A broker in the process, that mostly need not wait. Its callers are spared what a coroutine costs."""
 
-    def publish_now(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
-        """Does what publish() does, before it returns."""
+    def begin_publish(
+        self, channel: str, data: bytes, options: PublishOptions
+    ) -> PublishResult | Coroutine[Any, Any, PublishResult]:
+        """Does what publish() does, before it returns; or returns a coroutine that does, which has to be awaited at once."""
 
 
 class BrokerError(Exception):

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -47,7 +47,7 @@ from .steering import carry_out
 from .subscribers import Subscribers
 from .ticker import Ticker
 
-_PublishNow = Callable[[str, bytes, PublishOptions], PublishResult]
+_BeginPublish = Callable[[str, bytes, PublishOptions], PublishResult | Coroutine[Any, Any, PublishResult]]
 
 
 class Node:
@@ -99,7 +99,7 @@ class Node:
         self.broker, self.presence_manager, self.map_broker = broker, presence, map_broker
         self.clock: Clock = clock or SystemClock()
         self.hooks: Hooks = hooks or HookTable()
-        self._publish_now: _PublishNow | None = getattr(broker, "publish_now", None)
+        self._begin_publish: _BeginPublish = getattr(broker, "begin_publish", broker.publish)
         self.counters = Counters()
         self.client_log = LimitedLogger(structlog.get_logger("centripetal.connection"), self.clock)
         self.registry = Registry()
@@ -197,19 +197,16 @@ class Node:
         Raises:
             BrokerError: as publish().
         """
-        publish_now = self._publish_now
-        if publish_now is None:
-            return self._publish_later(channel, data, options)
-        counters = self.counters
-        counters.publications_sent += 1
-        result = publish_now(channel, data, options)
+        self.counters.publications_sent += 1
+        result = self._begin_publish(channel, data, options)
+        if type(result) is not PublishResult:
+            return self._finish_publish(cast("Coroutine[Any, Any, PublishResult]", result))
         if result.suppressed:
-            counters.publish_suppressed[result.reason] += 1
+            self.counters.publish_suppressed[result.reason] += 1
         return result
 
-    async def _publish_later(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
-        self.counters.publications_sent += 1
-        result = await self.broker.publish(channel, data, options)
+    async def _finish_publish(self, publishing: Coroutine[Any, Any, PublishResult]) -> PublishResult:
+        result = await publishing
         if result.suppressed:
             self.counters.publish_suppressed[result.reason] += 1
         return result

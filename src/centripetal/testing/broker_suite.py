@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import SkipTest
 
-from ..interfaces import Broker, HistoryFilter, PublishOptions
+from ..interfaces import Broker, HistoryFilter, PublishOptions, PublishResult
 from ..model import ClientInfo, Publication, StreamPosition
 from .broker_stage import BrokerStage
 from .events import RecordedEvents
@@ -146,6 +147,24 @@ class BrokerSuite(BrokerStage[Broker]):
             await broker.publish(channel, b"not kept", PublishOptions(history_size=5))
             publications, top = await broker.history(channel, _ALL)
             assert numbered(publications) == [(1, b"kept")] and top.offset == 1
+
+        self.run(scenario)
+
+    def test_begun_publishes_are_publishes(self) -> None:
+        options = self.kept()
+
+        async def scenario(broker: Broker, events: RecordedEvents) -> None:
+            channel = self.channel()
+            begin: Any = getattr(broker, "begin_publish", None)
+            if begin is None:
+                return  # an ImmediateBroker only
+            await broker.subscribe(channel)
+            for number in range(1, 4):
+                begun = begin(channel, b"%d" % number, options)
+                result = begun if isinstance(begun, PublishResult) else await begun
+                assert result.position.offset == number
+            publications, top = await broker.history(channel, _ALL)
+            assert numbered(publications) == [(1, b"1"), (2, b"2"), (3, b"3")] and top.offset == 3
 
         self.run(scenario)
 

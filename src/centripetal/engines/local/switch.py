@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Generic, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar, cast
 
 from ...interfaces import (
     Broker,
@@ -120,7 +121,16 @@ class SwitchedDistributor(Generic[D, E]):
 
 
 class SwitchedBroker(SwitchedDistributor[Broker, BrokerEvents]):
-    """A broker that can be exchanged; implements `interfaces.Broker`."""
+    """A broker that can be exchanged; implements `interfaces.ImmediateBroker`."""
+
+    def begin_publish(
+        self, channel: str, data: bytes, options: PublishOptions
+    ) -> PublishResult | Coroutine[Any, Any, PublishResult]:
+        """Publishes at once if nothing is held and the broker in use can."""
+        begin = getattr(self.current, "begin_publish", None)
+        if begin is None or self._switch.is_held:
+            return self.publish(channel, data, options)
+        return cast("PublishResult | Coroutine[Any, Any, PublishResult]", begin(channel, data, options))
 
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
         """Publishes; see Broker."""

@@ -86,10 +86,10 @@ class MemoryBroker(OrderedHandover):
         """Nothing to do: every publication goes to this node."""
 
     async def publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
-        """Does publish_now()."""
-        return self.publish_now(channel, data, options)
+        """Does begin_publish()."""
+        return self.begin_publish(channel, data, options)
 
-    def publish_now(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
+    def begin_publish(self, channel: str, data: bytes, options: PublishOptions) -> PublishResult:
         """Stores as the options say and hands the publication to the node.
 
         When the node itself publishes while it handles a publication, the new one is handed over after that.
