@@ -10,27 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gates import gate_with
 from structlog.testing import capture_logs
 
 from centripetal.transports import acceptor as acceptor_module
 from centripetal.transports import asyncio_transports
 from centripetal.transports.acceptor import Acceptor
 from centripetal.transports.binding import bind
-
-
-class ByHand:
-    """A gate with a number of places."""
-
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self.waiting: list[Any] = []
-
-    def enter(self, newcomer: Any) -> bool:
-        if self.places > 0 and not self.waiting:
-            self.places -= 1
-            return True
-        self.waiting.append(newcomer)
-        return False
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:
@@ -43,21 +29,21 @@ def test_those_without_a_place_wait_in_the_kernel() -> None:
     async def scene() -> None:
         (listening,) = bind("127.0.0.1", 0)
         listening.listen(100)
-        gate = ByHand(3)
+        gate = gate_with(3)
         accepted: list[socket.socket] = []
 
         def welcome(connection: Any, peer: tuple[str, int]) -> None:
             assert peer == connection.getpeername()
             accepted.append(connection)
 
-        acceptor = Acceptor(listening, gate, welcome)  # type: ignore[arg-type]
+        acceptor = Acceptor(listening, gate, welcome)
         clients = [socket.create_connection(listening.getsockname()) for _ in range(6)]
-        await wait_for(lambda: len(accepted) == 3 and bool(gate.waiting))
+        await wait_for(lambda: len(accepted) == 3 and bool(gate._waiting))
         for _ in range(20):
             await asyncio.sleep(0)
         assert len(accepted) == 3
-        gate.places = 2
-        gate.waiting.pop().let_in()
+        gate._quota += 2
+        gate._waiting.pop()[0].let_in()
         await wait_for(lambda: len(accepted) == 6)
         acceptor.close()
         with pytest.raises(OSError):
@@ -82,7 +68,7 @@ def test_those_for_whom_the_system_has_no_room_end_and_others_come_later(monkeyp
             accepted.append(connection)
 
         full = True
-        acceptor = Acceptor(listening, ByHand(100), welcome)  # type: ignore[arg-type]
+        acceptor = Acceptor(listening, gate_with(100), welcome)
         with capture_logs() as logs:
             first = socket.create_connection(listening.getsockname())
             first.setblocking(False)

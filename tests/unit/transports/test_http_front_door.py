@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from gates import gate_with
 from sockets import House, get, in_house, post, until
 
-from centripetal.transports.gate import Gate
 from centripetal.transports.listener import HttpLimits
 
 
@@ -216,27 +216,10 @@ def test_a_client_that_closes_its_side_gets_its_response() -> None:
     in_house(test)
 
 
-class StillLoop:
-    """An event loop whose turn does not end."""
-
-    def time(self) -> float:
-        return 0.0
-
-    def call_soon(self, callback: Any) -> None:
-        pass
-
-
-def close_gate(house: House) -> Any:
-    """Has newcomers wait until the test lets them in; returns them, each with when it came."""
-    gate = house.listener.gate = Gate(cast("Any", StillLoop()))
-    while gate.has_room:
-        gate.enter(cast("Any", None))
-    return gate._waiting
-
-
 def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_let_go() -> None:
     async def test(house: House) -> None:
-        waiting = close_gate(house)
+        house.listener.gate = gate_with(0)
+        waiting: Any = house.listener.gate._waiting
         house.listener.routes.newcomers = frozenset({b"/echo"})
         client = await house.connect()
         client.send(post("/echo", b"x" * 100)[:-50])
@@ -250,7 +233,8 @@ def test_a_client_that_closes_its_side_at_the_gate_in_the_middle_of_a_body_is_le
 
 def test_newcomers_wait_at_the_gate_until_they_are_let_in_or_turned_away() -> None:
     async def test(house: House) -> None:
-        waiting = close_gate(house)
+        house.listener.gate = gate_with(0)
+        waiting: Any = house.listener.gate._waiting
         house.listener.routes.newcomers = frozenset({b"/echo"})
         first, second, other = await house.connect(), await house.connect(), await house.connect()
         for count, client in enumerate((first, second), 1):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from gates import gate_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sockets import Echo, frame, get, post, upgrade
@@ -72,13 +74,6 @@ class Nobody:
     native_pong = writing_paused = writing_resumed = transport_closed = lambda self: None
 
 
-class OpenGate:
-    """Lets everybody in; the loop of these tests has no turns."""
-
-    def enter(self, newcomer: Any) -> bool:
-        return True
-
-
 @pytest.fixture(scope="module")
 def listener() -> Iterator[Listener]:
     loop = asyncio.new_event_loop()
@@ -88,7 +83,7 @@ def listener() -> Iterator[Listener]:
     endpoint._deadlines = Deadlines(loop)
     listener = Listener(Routes({"/ws": endpoint, "/echo": Echo(500)}), limits=HttpLimits(head_bytes=300, headers=8))
     listener.loop = loop
-    listener.gate = OpenGate()  # type: ignore[assignment]
+    listener.gate = gate_with(sys.maxsize)
     listener.deadlines = Deadlines(loop)
     yield listener
     loop.close()
