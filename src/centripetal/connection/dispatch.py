@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -35,7 +35,8 @@ from .unsubscribe import unsubscribe
 if TYPE_CHECKING:
     from .client import Client
 
-Handler = Callable[["Client", Any, int], Awaitable[None]]
+Handler = Callable[["Client", Any, int], Awaitable[None] | None]
+"""Carries a command out, or returns what has to be awaited for it."""
 
 HANDLERS: dict[str, Handler] = {
     "connect": connect,
@@ -80,33 +81,55 @@ def dispatch(client: Client, command: Command, size: int) -> bool:
         client.disconnect(DISCONNECT_BAD_REQUEST)
         return True
     client.node.counters.messages_received[(client.transport.name, method)].add(size)
-    done, task = run_eagerly(execute(client, method, handler, request, command.id))
-    if done:
-        return True
-    assert isinstance(task, asyncio.Task)
-    return client.run(task, alone=method == "connect")
+    task = execute(client, method, handler, request, command.id)
+    return task is None or client.run(task, alone=method == "connect")
 
 
-async def execute(client: Client, method: str, handler: Handler, request: Any, command_id: int) -> None:
-    """Runs a handler and answers its failures: with an error reply, or by ending the connection."""
+def execute(
+    client: Client, method: str, handler: Handler, request: Any, command_id: int
+) -> asyncio.Task[None] | None:
+    """Runs a handler and answers its failures: with an error reply, or by ending the connection.
+
+    Returns:
+        None if that is done, otherwise a task that goes on with it.
+    """
     started = time.perf_counter()
     try:
-        await handler(client, request, command_id)
-    except ClientError as error:
+        handling = handler(client, request, command_id)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the others
+        _answer_failure(client, method, command_id, error)
+    else:
+        if handling is not None:
+            done, task = run_eagerly(_finish(client, method, command_id, started, handling))
+            return None if done else cast("asyncio.Task[None]", task)
+    client.node.counters.command_duration[method].observe(time.perf_counter() - started)
+    return None
+
+
+async def _finish(client: Client, method: str, command_id: int, started: float, handling: Awaitable[None]) -> None:
+    try:
+        await handling
+    except Exception as error:  # noqa: BLE001 - the same
+        _answer_failure(client, method, command_id, error)
+    client.node.counters.command_duration[method].observe(time.perf_counter() - started)
+
+
+def _answer_failure(client: Client, method: str, command_id: int, error: Exception) -> None:
+    """Answers the exception that is being handled."""
+    if isinstance(error, ClientError):
         client.node.client_log.info("command_refused", command=method, code=error.code, client=client.id, user=client.user)
         client.reply_error(command_id, method, error)
         forget_traceback(error)
-    except Disconnect as disconnect:
-        client.disconnect(disconnect)
-        forget_traceback(disconnect)
-    except UnencodableData:
+    elif isinstance(error, Disconnect):
+        client.disconnect(error)
+        forget_traceback(error)
+    elif isinstance(error, UnencodableData):
         client.disconnect(DISCONNECT_INAPPROPRIATE_PROTOCOL)
-    except HookError:
+    elif isinstance(error, HookError):
         client.reply_error(command_id, method, ERROR_INTERNAL)  # who made the hook has logged it
-    except (BrokerError, PresenceError) as error:
+    elif isinstance(error, (BrokerError, PresenceError)):
         structlog.get_logger("centripetal.connection").error("engine_failed", command=method, error=str(error))
         client.reply_error(command_id, method, ERROR_INTERNAL)
-    except Exception:  # noqa: BLE001 - a mistake of ours must not end the others
+    else:
         structlog.get_logger("centripetal.connection").exception("command_failed", command=method, client=client.id)
         client.reply_error(command_id, method, ERROR_INTERNAL)
-    client.node.counters.command_duration[method].observe(time.perf_counter() - started)

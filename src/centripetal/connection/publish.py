@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from ..interfaces import PublishOptions
@@ -31,7 +32,11 @@ MAP_OPERATION = 1
 DONE = PublishResult()
 
 
-async def publish(client: Client, request: PublishRequest, command_id: int) -> None:
+_UNDECIDED = PublishAnswer()
+"""Of an application that is not asked."""
+
+
+def publish(client: Client, request: PublishRequest, command_id: int) -> Awaitable[None] | None:
     """Handles the command `publish`; the publisher gets its own publication before the reply.
 
     Raises:
@@ -45,20 +50,24 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
         raise DISCONNECT_BAD_REQUEST
     options = check_name(client, channel)
     if request.type == MAP_OPERATION:
-        await (remove_key if request.removed else publish_key)(client, request, command_id, options)
-        return
+        return (remove_key if request.removed else publish_key)(client, request, command_id, options)
     data = bytes(request.data)
     check_publication_data(data, options.publication_data_format)
     asked = options.publish_proxy_enabled
     if options.subscribe_stream_proxy_enabled and not asked:
-        await streams.publish(client, channel, data)
-        client.reply(command_id, "publish", DONE)
-        return
+        return _publish_to_stream(client, request, command_id, data)
     if not asked and not may_publish(client, channel, options):
         raise ERROR_PERMISSION_DENIED
     if options.subscription_type not in ("", "stream"):
         raise ERROR_BAD_REQUEST
-    answer = await decide(client, request, options) if asked else PublishAnswer()
+    if asked:
+        return _publish_as_decided(client, request, command_id, options)
+    return _publish(client, channel, command_id, options, data, _UNDECIDED)
+
+
+def _publish(
+    client: Client, channel: str, command_id: int, options: ChannelOptions, data: bytes, answer: PublishAnswer
+) -> Awaitable[None] | None:
     node = client.node
     publishing = node.begin_publish(
         channel,
@@ -76,7 +85,27 @@ async def publish(client: Client, request: PublishRequest, command_id: int) -> N
         ),
     )
     if not isinstance(publishing, Published):
+        return _reply_later(client, command_id, publishing)
+    client.reply(command_id, "publish", DONE)
+    return None
+
+
+async def _reply_later(client: Client, command_id: int, publishing: Awaitable[Published]) -> None:
+    await publishing
+    client.reply(command_id, "publish", DONE)
+
+
+async def _publish_as_decided(
+    client: Client, request: PublishRequest, command_id: int, options: ChannelOptions
+) -> None:
+    answer = await decide(client, request, options)
+    publishing = _publish(client, request.channel, command_id, options, bytes(request.data), answer)
+    if publishing is not None:
         await publishing
+
+
+async def _publish_to_stream(client: Client, request: PublishRequest, command_id: int, data: bytes) -> None:
+    await streams.publish(client, request.channel, data)
     client.reply(command_id, "publish", DONE)
 
 

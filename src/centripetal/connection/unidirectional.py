@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from ..model import ClientError, Disconnect
@@ -16,7 +15,6 @@ from ..model.errors import (
     ERROR_TOKEN_EXPIRED,
     ERROR_TOO_MANY_REQUESTS,
 )
-from ..node.eager import run_eagerly
 from ..node.settings import UnidirectionalDisconnectSettings
 from ..protocol.commands import ConnectRequest
 from .dispatch import HANDLERS, execute
@@ -38,9 +36,8 @@ def connect(client: Client, request: ConnectRequest) -> None:
     if client.state != NEW:
         return
     client.node.counters.messages_received[(client.transport.name, "connect")].add(0)
-    done, task = run_eagerly(execute(client, "connect", HANDLERS["connect"], request, 0))
-    if not done:
-        assert isinstance(task, asyncio.Task)
+    task = execute(client, "connect", HANDLERS["connect"], request, 0)
+    if task is not None:
         client.run(task, alone=True)
 
 
