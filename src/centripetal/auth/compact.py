@@ -17,6 +17,7 @@ MAX_CACHED_HEADER_BYTES = 512
 # Base64url to Base64; what only Base64 has, and padding, becomes a byte that no decoder takes.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/\x00\x00\x00")
 _PADDING = (b"", b"", b"==", b"=")
+_DOT = 0x2E
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -119,7 +120,7 @@ def split_token(token: str, headers: HeaderReader) -> SignedToken:
         raise TokenInvalid("token is not ASCII") from None
     signed, _, signature = raw.rpartition(b".")
     header, dot, payload = signed.partition(b".")
-    if not dot or b"." in payload:
+    if not dot or _DOT in payload:
         raise TokenInvalid("token has not three segments")
     return SignedToken(headers.read(header), signed, payload, signature)
 

@@ -96,12 +96,10 @@ class Prepared:
 
     def _frame(self, encoding: Any, fossil: bool, patch: bytes | None) -> bytes | None:
         key = (encoding, fossil, patch is not None)
-        try:
-            return self._frames[key]
-        except KeyError:
-            frame = self._encode(encoding, self._channel, self._publication, fossil, patch)
-            self._frames[key] = frame
-            return frame
+        frames = self._frames
+        if key not in frames:
+            frames[key] = self._encode(encoding, self._channel, self._publication, fossil, patch)
+        return frames[key]
 
 
 def patch_between(source: bytes, target: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from .errors import ProtocolError
 
 MAX_VARINT_BYTES = 10
+CARRIAGE_RETURN = 0x0D  # as json_text.NEWLINE
 _ONE_BYTE = [bytes((number,)) for number in range(128)]
 
 
@@ -76,7 +77,7 @@ def frame_event(message: bytes) -> bytes:
 
     A carriage return, white space in JSON, would end the line of the event and is left out.
     """
-    if b"\r" in message:
+    if CARRIAGE_RETURN in message:
         message = message.replace(b"\r", b"")
     return b"data: %b\n\n" % message
 

@@ -12,7 +12,7 @@ from . import json_fields
 from .commands import Command, ConnectRequest, EmulationRequest, EmulationText
 from .errors import ProtocolError, UnencodableData
 from .json_nulls import drop_nulls
-from .json_text import MAX_DEPTH, is_too_deep, is_utf8, replace_lone_surrogates
+from .json_text import MAX_DEPTH, NEWLINE, is_too_deep, is_utf8, replace_lone_surrogates
 from .results import PublicationEntry
 
 _Request = TypeVar("_Request", bound=msgspec.Struct)
@@ -49,7 +49,7 @@ class JsonCodec:
         Raises:
             ProtocolError: the message, or while iterating the next command, is malformed.
         """
-        if b"\n" in message:
+        if NEWLINE in message:
             return _decode_lines(message)
         return (_decode(_COMMAND, message),)
 
