@@ -31,10 +31,13 @@ SignatureCheck = Callable[[SignedToken], bool]
 
 def hmac_check(secret: bytes, digest: str) -> SignatureCheck:
     """Returns the check of one HMAC algorithm; `digest` as hashlib names it."""
+    keyed = hmac.new(secret, digestmod=digest)
 
     def check(token: SignedToken) -> bool:
+        signing = keyed.copy()  # a third of the time that it takes to begin with the key
+        signing.update(token.signed)
         # Encoding ours rather than decoding theirs leaves one spelling of a signature valid.
-        return hmac.compare_digest(encode_segment(hmac.digest(secret, token.signed, digest)), token.signature)
+        return hmac.compare_digest(encode_segment(signing.digest()), token.signature)
 
     return check
 
