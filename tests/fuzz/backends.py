@@ -11,8 +11,9 @@ import msgspec
 from centripetal.interfaces import HookError
 from centripetal.interfaces.hooks import CONNECT, PUBLISH
 from centripetal.model import ClientError, Disconnect
+from centripetal.protocol.protobuf_structs import struct_reader
 from centripetal.proxies.answers import answer_of, response_type
-from centripetal.proxies.grpc_backend import parsed, reader
+from centripetal.proxies.grpc_backend import parsed
 from centripetal.proxies.http import decode_response
 from centripetal.proxies.schema import proxy_pb2 as schema
 
@@ -48,8 +49,8 @@ def json_feed() -> Callable[[bytes, random.Random], object]:
 def protobuf_feed() -> Callable[[bytes, random.Random], object]:
     """Returns what takes an answer over gRPC."""
     parsers: list[Any] = [
-        (CONNECT, schema.ConnectResponse.FromString, reader(response_type(CONNECT))),
-        (PUBLISH, schema.PublishResponse.FromString, reader(response_type(PUBLISH))),
+        (CONNECT, schema.ConnectResponse.FromString, struct_reader(response_type(CONNECT))),
+        (PUBLISH, schema.PublishResponse.FromString, struct_reader(response_type(PUBLISH))),
     ]
 
     def feed(data: bytes, chance: random.Random) -> object:

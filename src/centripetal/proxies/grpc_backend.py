@@ -8,9 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import grpc
-import msgspec
-from google.protobuf.message import DecodeError, Message
-from msgspec import Raw
+from google.protobuf.message import DecodeError
 
 from ..interfaces import HookError
 from ..interfaces.hooks import NOTHING_FORWARDED, Event
@@ -18,6 +16,7 @@ from ..model.tls import TlsSettings
 from ..outbound.result import Overloaded
 from ..outbound.slots import Slots
 from ..outbound.target import MAX_BODY_BYTES, MAX_CONCURRENT, MAX_WAITING
+from ..protocol.protobuf_structs import struct_reader
 from .answers import WIRE, response_type
 from .requests import Forwarder, RequestFields
 from .results import Response
@@ -129,7 +128,7 @@ class GrpcBackend:
         self._fields = RequestFields(event, settings)
         self._request = getattr(schema, wire.request)
         self._parse = getattr(schema, wire.request.replace("Request", "Response")).FromString
-        self._read = reader(response_type(event))
+        self._read = struct_reader(response_type(event))
         self._call: Any = channel.unary_unary(
             f"/{SERVICE}/{wire.rpc}",
             request_serializer=self._request.SerializeToString,
@@ -178,53 +177,3 @@ def parsed(message: bytes, parse: Callable[[bytes], Any]) -> Any:
         return parse(message)
     except DecodeError:
         raise HookError("the answer is not a message of the protocol") from None
-
-
-Reader = Callable[[Any], Any]
-
-
-def reader(kind: Any) -> Reader:
-    """Returns a function that makes a struct of a message with the same fields; unknown ones are left out."""
-    info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, msgspec.inspect.StructType)
-    readers = {field.name: _field_reader(field.type) for field in info.fields}
-    make = info.cls
-
-    def read(message: Message) -> Any:
-        fields: dict[str, Any] = {}
-        for descriptor, value in message.ListFields():
-            name = descriptor.name
-            if name in readers:
-                read_field = readers[name]
-                fields[name] = value if read_field is None else read_field(value)
-        return make(**fields)
-
-    return read
-
-
-def _field_reader(kind: msgspec.inspect.Type) -> Reader | None:
-    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    for part in kinds:
-        if isinstance(part, msgspec.inspect.RawType):
-            return Raw
-        if isinstance(part, msgspec.inspect.StructType):
-            return reader(part.cls)
-        if isinstance(part, msgspec.inspect.VarTupleType):
-            return _tuple_reader(part)
-        if isinstance(part, msgspec.inspect.DictType):
-            return _dict_reader(part)
-    return None
-
-
-def _tuple_reader(kind: msgspec.inspect.VarTupleType) -> Reader:
-    read = _field_reader(kind.item_type)
-    if read is None:
-        return tuple
-    return lambda values: tuple([read(value) for value in values])
-
-
-def _dict_reader(kind: msgspec.inspect.DictType) -> Reader:
-    read = _field_reader(kind.value_type)
-    if read is None:
-        return dict
-    return lambda values: {name: read(value) for name, value in values.items()}

@@ -10,15 +10,16 @@ import grpc
 from ..interfaces import HookError
 from ..interfaces.hooks import SUBSCRIBE_STREAM, StreamPublication, SubscribeAnswer, SubscribeStreamEvent
 from ..outbound.result import Overloaded
+from ..protocol.protobuf_structs import struct_reader
 from .answers import response_type, subscribe_answer
-from .grpc_backend import SERVICE, GrpcCaller, failure, parsed, reader
+from .grpc_backend import SERVICE, GrpcCaller, failure, parsed
 from .requests import Forwarder, RequestFields
 from .results import Response
 from .schema import proxy_pb2 as schema
 from .settings import ProxySettings
 
 _FAILURES = (TimeoutError, Overloaded, grpc.RpcError, asyncio.InvalidStateError)
-_read_response = reader(response_type(SUBSCRIBE_STREAM))
+_read_response = struct_reader(response_type(SUBSCRIBE_STREAM))
 
 
 class GrpcStream:

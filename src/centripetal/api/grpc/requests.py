@@ -1,21 +1,18 @@
-"""Reads Protobuf messages of the server API: a table of readers, made of the requests' own fields."""
+"""Reads Protobuf messages of the server API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from google.protobuf.message import DecodeError, Message
-from msgspec import Raw
 
+from ...protocol.protobuf_structs import Reader, struct_reader
 from ..errors import NOT_FOUND
 from ..methods import MAX_BATCH_COMMANDS, METHODS, Command
 from ..requests import Request
 from ..time_slice import TimeSlice
 from .schema import api_pb2 as schema
-
-Reader = Callable[[Any], Any]
 
 
 class BadMessage(Exception):
@@ -27,44 +24,7 @@ def wire_name(method: str) -> str:
     return "RPC" if method == "rpc" else "".join(word.capitalize() for word in method.split("_"))
 
 
-def _reader(request: type[msgspec.Struct]) -> Reader:
-    """Returns a function that makes a request of a message: only fields that are set cost anything."""
-    info = msgspec.inspect.type_info(request)
-    assert isinstance(info, msgspec.inspect.StructType)
-    readers = {field.name: _field_reader(field.type) for field in info.fields}
-
-    def read(message: Message) -> msgspec.Struct:
-        fields: dict[str, Any] = {}
-        for descriptor, value in message.ListFields():
-            name = descriptor.name
-            reader = readers[name]
-            fields[name] = value if reader is None else reader(value)
-        return request(**fields)
-
-    return read
-
-
-def _field_reader(kind: msgspec.inspect.Type) -> Reader | None:
-    """Returns what turns a field's value into that of the request, None for nothing."""
-    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    for part in kinds:
-        if isinstance(part, msgspec.inspect.RawType):
-            return Raw
-        if isinstance(part, msgspec.inspect.StructType):
-            return _reader(part.cls)
-        if isinstance(part, msgspec.inspect.ListType):
-            return list
-        if isinstance(part, msgspec.inspect.DictType):
-            return dict if not isinstance(part.value_type, msgspec.inspect.RawType) else _presence
-    return None
-
-
-def _presence(_value: Any) -> dict[str, Raw]:
-    """A message of which only its presence is looked at."""
-    return {}
-
-
-_READERS: dict[str, Reader] = {method.name: _reader(method.request) for method in METHODS.values()}
+_READERS: dict[str, Reader] = {method.name: struct_reader(method.request) for method in METHODS.values()}
 _PARSERS: dict[str, Callable[[bytes], Message]] = {
     name: getattr(schema, f"{wire_name(name)}Request").FromString for name in METHODS
 }
