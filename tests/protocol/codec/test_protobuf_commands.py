@@ -94,7 +94,7 @@ def fill(message: Any, values: dict[str, Any]) -> None:
             setattr(message, name, value)
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: next(iter(request.keys() - {"id"})))
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: next(key for key in request if key != "id"))
 def test_every_request(request_: dict[str, Any]) -> None:
     (command,) = decode(delimit_protobuf(serialize(request_)))
     if request_.get("rpc"):

@@ -111,7 +111,7 @@ class GrpcBackend:
                 if step is ...:
                     await asyncio.Event().wait()
                 yield step
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # while it waits; while a step is sent
             self.ended.set()
             raise
 
@@ -402,6 +402,10 @@ def test_a_stream_of_publications() -> None:
 def test_a_stream_that_breaks_and_one_that_is_left() -> None:
     async def scene(backend: GrpcBackend) -> None:
         hook = backend.hook(SUBSCRIBE_STREAM)
+        backend.script = [accepted(), ...]
+        stream = await hook(STREAM)
+        stream.cancel()
+        await backend.ended.wait()
         backend.script = [accepted(), grpc.StatusCode.INTERNAL]
         stream = await hook(STREAM)
         with pytest.raises(HookError, match="INTERNAL"):
@@ -410,10 +414,6 @@ def test_a_stream_that_breaks_and_one_that_is_left() -> None:
         stream = await hook(STREAM)
         with pytest.raises(HookError, match="not a message"):
             await stream.receive()
-        backend.script = [accepted(), ...]
-        stream = await hook(STREAM)
-        stream.cancel()
-        await backend.ended.wait()
 
     play(scene)
 
