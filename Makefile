@@ -15,13 +15,15 @@ COMPILED := build/compiled/.built
 EXAMPLES := build/examples/.installed
 NODE_MODULES := tests/clients/node/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Some tests start servers of several processes and give them time, so there are not as many at once as a large machine could have.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 
 PORT ?= 8000
 SERVER ?= centripetal
 FUZZ_SECONDS ?= 60
 
 .PHONY: help run test lint types layers unit docs conformance conformance-workers clients clients-python clients-node \
-	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn compiled bench lock clean
+	clients-browser examples example-cursors example-online example-scoreboard autobahn acme fuzz churn compile compiled bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 27
@@ -41,7 +43,7 @@ layers: $(DEVELOPMENT) ## Check that rooms import downward only
 	$(BIN)/lint-imports --no-logo
 
 unit: $(DEVELOPMENT) ## Run the tests that need nothing but Python
-	$(BIN)/pytest --ignore tests/clients --ignore tests/autobahn $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) --ignore tests/clients --ignore tests/autobahn $(ARGS)
 
 docs: $(DEVELOPMENT) ## Generate docs/configuration.md and check the links of all pages
 	$(BIN)/centripetal configdoc --markdown > docs/configuration.md
@@ -91,9 +93,11 @@ fuzz: $(DEVELOPMENT) ## Feed the parsers with hostile input for FUZZ_SECONDS sec
 churn: $(DEVELOPMENT) ## Connect and disconnect clients and look for what is left behind
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
 
+compile: $(COMPILED) ## Build the compiled wheel into build/compiled
+
 compiled: $(DEVELOPMENT) $(COMPILED) ## Build the compiled wheel, then run tests of what it compiles against it
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/check_compiled.py
-	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/pytest -q tests/protocol \
+	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/pytest $(SIDE_BY_SIDE) -q tests/protocol \
 	  $(addprefix tests/unit/,api connection engines/memory fanout node transports) $(ARGS)
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" $(BIN)/python tests/run_conformance.py websocket/ streams/ transports/
 	PYTHONPATH="$(CURDIR)/build/compiled/lib" PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_churn.py
