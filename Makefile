@@ -128,11 +128,13 @@ $(INSTALLED): pyproject.toml $(ENVIRONMENT)
 	@[ -e $(DEVELOPMENT) ] || { echo "Installing Centripetal into $(VENV)"; $(PIP) install --editable .; }
 	@touch $@
 
-# The lock file has every dependency, so pip need not resolve anything.
+# The lock file has every dependency, so pip need not resolve anything. Conformance has servers write no bytecode, as the kit must
+# stay as it is: without any, each of hundreds would compile the source.
 $(DEVELOPMENT): pyproject.toml requirements/ci.lock $(ENVIRONMENT)
 	@echo "Installing the development environment into $(VENV)"
 	@$(PIP) install --requirement requirements/ci.lock
 	@$(PIP) install --no-deps --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@ $(INSTALLED)
 
 # Unpacked beside the environment, where PYTHONPATH finds it before the source.
