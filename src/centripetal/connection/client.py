@@ -145,6 +145,7 @@ class Client(Outbox):
         if self.state == CLOSED:
             return
         self.write = self._write_bounded
+        self.keeps_up = False
         self._paused_at = self.transport.buffered_bytes()
         self._paused_bytes = 0
         duties.watch_writing(self)
@@ -154,6 +155,7 @@ class Client(Outbox):
         if self.state == CLOSED:
             return
         self.write = self.transport.write
+        self.keeps_up = True
         duties.unwatch_writing(self)
 
     def transport_closed(self) -> None:

@@ -20,13 +20,16 @@ class Outbox:
             no list, nor the memory to be touched where one lies. An outbox with something pending is on the flusher's
             list, once.
         write: writes bytes to the connection; its owner replaces it while the connection does not keep up.
+        keeps_up: whether what is written is taken at once. If not, frames are not joined: they wait, and the frames of a
+            publication wait in one copy for all who do not keep up.
     """
 
-    __slots__ = ("pending", "write")
+    __slots__ = ("keeps_up", "pending", "write")
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self.pending: bytes | list[bytes] | None = None
         self.write = write
+        self.keeps_up = True
 
 
 class Flusher:
@@ -137,9 +140,12 @@ def write_all(outboxes: list[Outbox]) -> None:
 
 
 def write_pending(outbox: Outbox, pending: bytes | list[bytes]) -> None:
-    """Writes what was pending in an outbox, joined; many frames as several joined writes."""
+    """Writes what was pending in an outbox, joined; many frames as several joined writes, or each by itself."""
     if isinstance(pending, bytes):
         outbox.write(pending)
+    elif not outbox.keeps_up:
+        for frame in pending:
+            outbox.write(frame)
     elif len(pending) <= FRAMES_A_WRITE:
         outbox.write(b"".join(pending))
     else:

@@ -121,7 +121,7 @@ def test_a_slow_consumer_is_ended_and_written_nothing_more() -> None:
     async def scenario(scene: Scene) -> None:
         peer = connected(scene.node, token="ann")
         peer.client.writing_paused()
-        peer.pipe.buffered = scene.node.client.queue_max_size - 100
+        peer.pipe.buffered = scene.node.client.queue_max_size - 10
         for _ in range(FRAMES_A_WRITE + 1):
             peer.client.send(b"x" * 50, "test")
         assert peer.received() == []

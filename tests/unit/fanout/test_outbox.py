@@ -149,3 +149,15 @@ def test_what_is_put_while_flushing_goes_out_in_the_next_turn(monkeypatch: pytes
     assert wire.scheduled == []
     wire.flusher.put(second, b"later")
     assert len(wire.scheduled) == 1
+
+
+def test_frames_for_one_who_does_not_keep_up_are_not_copied() -> None:
+    written: list[bytes] = []
+    flusher = Flusher([].append)
+    outbox = Outbox(written.append)
+    outbox.keeps_up = False
+    frames = [b"frame %d" % number for number in range(3)]
+    for frame in frames:
+        flusher.put(outbox, frame)
+    flusher.flush()
+    assert [id(frame) for frame in written] == [id(frame) for frame in frames]
