@@ -111,7 +111,11 @@ class TcpTransport:
         before = self._events
         if events != before and self._socket is not None:
             self._events = events
-            self._poller.change(self._socket.fileno(), before, events)
+            try:
+                self._poller.change(self._socket.fileno(), before, events)
+            except OSError as error:  # the system has no room to watch it; whoever asked must not fail for that
+                self._events = 0
+                self._break(error)
 
     # Writing
 

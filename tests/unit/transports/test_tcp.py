@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centripetal.transports import tcp
-from centripetal.transports.poller import Poller
+from centripetal.transports.poller import READABLE, Poller
 from centripetal.transports.tcp import HIGH_WATER_BYTES, LOW_WATER_BYTES, TcpTransport, write_last
 
 
@@ -61,6 +61,7 @@ class Line:
         ours.setblocking(False)
         self.peer.setblocking(False)
         self.protocol = Recorder(half_open=half_open)
+        self.connection = ours
         self.transport = TcpTransport(self.poller, ours, "", self.protocol)
         self.transport.start()
 
@@ -323,6 +324,18 @@ def test_a_protocol_that_fails_ends_its_connection_only() -> None:
         assert [str(context["exception"]) for context in reported] == ["a mistake of ours"]
         theirs.close()
         await line.until(lambda: neighbour.told == ["made", "eof", "lost"])
+
+    on_line(test)
+
+
+def test_a_connection_that_cannot_be_watched_any_more_ends() -> None:
+    async def test(line: Line) -> None:
+        descriptor = line.connection.fileno()
+        line.transport.pause_reading()
+        line.poller.change(descriptor, 0, READABLE)  # so that the kernel refuses to watch it: it does already
+        line.transport.resume_reading()
+        await line.until(lambda: line.protocol.told == ["made", "lost"])
+        assert isinstance(line.protocol.lost, FileExistsError)
 
     on_line(test)
 
